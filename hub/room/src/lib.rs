@@ -1,1 +1,12 @@
-//! Placeholder.
+//! The rules, as pure state machines.
+//!
+//! In: an [`Input`] and the time. Out: [`Effect`]s in the order in which they must happen. No tokio, no IO, no clock, no
+//! randomness but what is handed in, so that any failure replays from the log of its inputs. A [`Gym`] owns every room of one gym
+//! and is stepped by one shard; a [`Member`] owns what is true of one member across gyms. What one needs of the other
+//! goes out as [`Effect::Tell`] and comes in again as an input.
+
+pub mod effect;
+pub mod input;
+
+pub use effect::{Audience, Effect, Keep, Lane, Tell};
+pub use input::{Input, MemberInput, Now, Viewer};
