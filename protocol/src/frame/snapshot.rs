@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Availability, Columns, HeldClaim, MachineKind, MachineStatus, RoomSource, SetDetail, Severity, Totals, VisitState, WorkoutStage,
+    Availability, Columns, ControlRanges, HeldClaim, MachineKind, MachineStatus, RoomSource, SetDetail, Severity, Totals, VisitState, WorkoutStage,
 };
 use crate::field::Reading;
 use crate::text::Text;
@@ -88,6 +88,9 @@ pub struct MachineSnapshot {
     pub claim: Option<HeldClaim>,
     /// Sources heard.
     pub sources: Vec<RoomSource>,
+    /// What the machine lets itself be told, as it said in `machine_hello`; none takes no remote target.
+    #[serde(default)]
+    pub ranges: Option<ControlRanges>,
 }
 
 /// One workout with its last 15 minutes.
