@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Availability, Columns, ControlRanges, HeldClaim, MachineKind, MachineStatus, RoomSource, SetDetail, Severity, Totals, VisitState, WorkoutStage,
+    Availability, Columns, ControlRanges, HeldClaim, MachineKind, MachineStatus, RoomSource, SetDetail, Severity, Totals, VisitState,
+    WorkoutStage,
 };
 use crate::field::Reading;
 use crate::text::Text;
