@@ -1,1 +1,1 @@
-//! Placeholder.
+//! Placeholder until the crate lands.
