@@ -1,2 +1,3 @@
-//! Placeholder until the crate lands.
+//! The `loadtest` binary: scenarios come with the hub that they measure.
+
 fn main() {}

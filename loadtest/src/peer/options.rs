@@ -1,0 +1,79 @@
+//! How a peer connects.
+
+use std::time::Duration;
+
+use protocol::RoomName;
+use protocol::frame::{Hello, JoinRoom};
+use protocol::text::Text;
+use protocol::wire::Encoding;
+
+/// How a peer connects, and what its hello says.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Access token.
+    pub token: String,
+    /// Encoding, offered as the subprotocol.
+    pub encoding: Encoding,
+    /// Rooms to join with the hello.
+    pub rooms: Vec<JoinRoom>,
+    /// Resume ticket of the session before.
+    pub ticket: Option<String>,
+    /// Which device of the subject.
+    pub device: Option<String>,
+    /// `Origin` header, as a browser sends it.
+    pub origin: Option<String>,
+    /// `SO_RCVBUF` before connecting: how much the kernel takes for a peer that does not read.
+    pub receive_buffer_bytes: Option<u32>,
+    /// How long waits last.
+    pub patience: Duration,
+}
+
+impl Options {
+    /// Everything by default: MessagePack, no rooms, 10 s of patience.
+    #[must_use]
+    pub fn new(token: impl Into<String>) -> Self {
+        Self {
+            token: token.into(),
+            encoding: Encoding::MessagePack,
+            rooms: Vec::new(),
+            ticket: None,
+            device: None,
+            origin: None,
+            receive_buffer_bytes: None,
+            patience: Duration::from_secs(10),
+        }
+    }
+
+    /// Speaks JSON.
+    #[must_use]
+    pub const fn json(mut self) -> Self {
+        self.encoding = Encoding::Json;
+        self
+    }
+
+    /// Names the device.
+    #[must_use]
+    pub fn device(mut self, device: impl Into<String>) -> Self {
+        self.device = Some(device.into());
+        self
+    }
+
+    /// Joins a room with the hello: every value, all fields, from a snapshot.
+    #[must_use]
+    pub fn room(mut self, room: RoomName) -> Self {
+        self.rooms.push(JoinRoom { room, epoch: None, offset: 0, every_ms: 0, fields: 0 });
+        self
+    }
+
+    /// The hello that these options make.
+    #[must_use]
+    pub fn hello(&self) -> Hello {
+        Hello {
+            token: Text::cut(&self.token),
+            rooms: self.rooms.clone(),
+            ticket: self.ticket.as_deref().map(Text::cut),
+            client: Some(Text::cut(concat!("loadtest/", env!("CARGO_PKG_VERSION")))),
+            device: self.device.as_deref().map(Text::cut),
+        }
+    }
+}
