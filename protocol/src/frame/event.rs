@@ -36,6 +36,9 @@ pub enum EventBody {
         state: Option<MachineStatus>,
         /// Why.
         cause: Cause,
+        /// Handle of the member on it, only with consent.
+        #[serde(default)]
+        member: Option<Text<48>>,
     },
     /// A machine appeared on the floor under this index.
     MachineAdded {
