@@ -9,6 +9,7 @@ pub mod close;
 pub mod error;
 pub mod field;
 pub mod frame;
+pub mod ftms;
 pub mod ids;
 mod lenient;
 pub mod limits;

@@ -92,7 +92,7 @@ pub fn check(bytes: &[u8]) -> Result<(), GuardError> {
             0xca | 0xce | 0xd2 => skip = 4,
             0xcb | 0xcf | 0xd3 => skip = 8,
             0xd4..=0xd8 => skip = 1 + (1 << (marker - 0xd4)),
-            0xdc | 0xdd | 0xde | 0xdf => {
+            0xdc..=0xdf => {
                 let width = if marker & 1 == 0 { 2 } else { 4 };
                 items = number(at, width)? * if marker >= 0xde { 2 } else { 1 };
                 at += width;
