@@ -59,7 +59,6 @@ impl Sources {
 
     /// Reads `SPOTTER_CONFIG` and the variables of this process.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn of_process(profile: Profile, file: Option<PathBuf>) -> Self {
         let environment: Vec<(String, String)> =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();

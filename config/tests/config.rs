@@ -5,9 +5,9 @@ use std::time::Duration;
 use config::{Config, Keys, Origin, Profile, Proxy, ShardCount, Sources, StoreTarget, load, show};
 
 fn with_file(profile: Profile, text: &str) -> (tempfile::TempDir, Sources) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder for the test");
     let file = folder.path().join("spotter.toml");
-    std::fs::write(&file, text).unwrap();
+    std::fs::write(&file, text).expect("a file in it");
     let sources = Sources { file: Some(file), ..Sources::of(profile) };
     (folder, sources)
 }
