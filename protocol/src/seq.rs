@@ -57,6 +57,21 @@ impl SeqRanges {
         }
     }
 
+    /// Takes `from..=to` out. Returns how many numbers were in the set before.
+    pub fn remove(&mut self, from: u32, to: u32) -> u64 {
+        let start = self.0.partition_point(|&(_, end)| end < from);
+        let stop = start + self.0[start..].partition_point(|&(begin, _)| begin <= to);
+        if from > to || start >= stop {
+            return 0;
+        }
+        let (first, last) = (self.0[start], self.0[stop - 1]);
+        let had: u64 = self.0[start..stop].iter().map(|&(a, b)| u64::from(b.min(to) - a.max(from)) + 1).sum();
+        let left = (first.0 < from).then(|| (first.0, from - 1));
+        let right = (last.1 > to).then(|| (to + 1, last.1));
+        self.0.splice(start..stop, left.into_iter().chain(right));
+        had
+    }
+
     /// Whether `seq` is in the set.
     #[must_use]
     pub fn contains(&self, seq: u32) -> bool {
@@ -239,6 +254,9 @@ mod tests {
             proptest::prop_assert!(ranges.0.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
             proptest::prop_assert!((1..80).all(|seq| ranges.contains(seq) == numbers.contains(&seq)));
             let missing = ranges.missing(low, low + span);
+            let mut rest = ranges.clone();
+            proptest::prop_assert_eq!(rest.remove(low, low + span), u64::from(span) + 1 - missing.count());
+            proptest::prop_assert_eq!(rest, ranges.difference(&SeqRanges::from_iter([(low, low + span)])));
             proptest::prop_assert!((low..=low + span).all(|seq| missing.contains(seq) != numbers.contains(&seq)));
         }
     }

@@ -5,6 +5,7 @@
 //! and is stepped by one shard; a [`Member`] owns what is true of one member across gyms. What one needs of the other
 //! goes out as [`Effect::Tell`] and comes in again as an input.
 
+pub mod ack;
 pub mod alarm;
 pub mod classes;
 pub mod clock;
@@ -12,6 +13,7 @@ pub mod effect;
 pub mod fresh;
 pub mod input;
 pub mod log;
+pub mod pace;
 
 pub use effect::{Audience, Effect, Keep, Lane, Tell};
 pub use input::{Input, MemberInput, Now, Viewer};
