@@ -207,10 +207,11 @@ impl BootClock {
         if dev_ms < applied.newest_dev_ms { applied.past(dev_ms) } else { applied.advance(dev_ms, target_ms) }
     }
 
-    /// UTC of device time 0 as first estimated: the anchor for a boot that the store does not know yet. Does not move.
+    /// UTC of device time 0 as first estimated: the anchor for a boot that the store does not know yet. Does not move; none
+    /// before the first reading.
     #[must_use]
-    pub fn anchor_at_ms(&self) -> i64 {
-        self.applied.as_ref().map_or(0, |applied| applied.anchor_at_ms)
+    pub fn anchor_at_ms(&self) -> Option<i64> {
+        self.applied.as_ref().map(|applied| applied.anchor_at_ms)
     }
 
     /// UTC minus device time as applied to the newest reading; 0 before the first.

@@ -9,11 +9,13 @@ pub mod ack;
 pub mod alarm;
 pub mod classes;
 pub mod clock;
+mod decode;
 pub mod effect;
 pub mod fresh;
 pub mod input;
 pub mod log;
 pub mod pace;
+pub mod source;
 
 pub use effect::{Audience, Effect, Keep, Lane, Tell};
 pub use input::{Input, MemberInput, Now, Viewer};

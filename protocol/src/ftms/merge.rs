@@ -130,6 +130,11 @@ impl OpenRecords {
         }
     }
 
+    /// Forgets that this seq is done: what it made was not taken, and it will come again.
+    pub fn again(&mut self, seq: u32) {
+        self.ended.remove(seq, seq);
+    }
+
     /// Says that these seqs are no parts: other notifications, stored or lost readings.
     pub fn pass(&mut self, from: u32, to: u32, out: &mut Vec<Merged>) {
         self.remember(from, to);

@@ -78,6 +78,11 @@ impl Stream {
         self.drain(out);
     }
 
+    /// Says that a row of this seq, or a part of it, was not taken and will come again.
+    pub fn again(&mut self, seq: u32) {
+        self.open.again(seq);
+    }
+
     /// Closes records that began 400 ms or more before this device time. Call it while [`Self::open_from`] is some.
     pub fn tick(&mut self, dev_ms: i64, out: &mut Vec<Row>) {
         self.open.tick(dev_ms, &mut self.closed);

@@ -1,0 +1,403 @@
+//! One source on one connection: from what it says under a number to what is kept and what is shown.
+//!
+//! In: numbered things as they come, in any order, also twice. Out: [`Taken`] things, each once, for the workout, the floor and the
+//! Recorder, in the order in which they became whole. Owns the order of the boot on this connection: what is new and live, what is
+//! backfill, which seqs are open, taken, refused, stored. Order is (boot, seq) and never a clock. Says nothing to anybody
+//! itself: acks are packed for the whole connection ([`crate::ack`]), backfill is granted for the whole gym ([`crate::pace`]).
+
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use protocol::frame::{Bind, Rejected};
+use protocol::ftms::{Quirks, Row};
+use protocol::text::Text;
+use protocol::{ErrorCode, Reading, SeqRanges, SessionId, WorkoutId};
+use smallvec::SmallVec;
+
+use crate::ack::Acks;
+use crate::clock::{BootClock, DeviceClock};
+use crate::decode::Decoder;
+use crate::effect::{Counter, Effect, Keep, KeepWhat};
+use crate::fresh::is_live;
+use crate::input::{Now, Numbered, Said, SourceHandle, SourceKey};
+
+/// Things remembered by content, so that the same again is known as the same; older ones the store compares.
+const RECENT_MAX: usize = 64;
+
+/// One numbered thing, whole: to show if it is live, and to keep in any case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Taken {
+    /// Its number; the first part's for a merged record.
+    pub seq: u32,
+    /// Seqs of the other parts.
+    pub absorbed: SmallVec<[u32; 4]>,
+    /// Device time.
+    pub dev_ms: i64,
+    /// When it came, UTC.
+    pub received_at_ms: i64,
+    /// Device time as corrected UTC.
+    pub corrected_at_ms: i64,
+    /// How old it is where it is live: new, in order and fresh. None is backfill: stored, not shown as now.
+    pub live_age_ms: Option<u32>,
+    /// What.
+    pub what: KeepWhat,
+}
+
+impl Taken {
+    /// The reading, if it is one.
+    #[must_use]
+    pub fn reading(&self) -> Option<&Reading> {
+        match &self.what {
+            KeepWhat::Reading(reading) => Some(reading),
+            KeepWhat::Rep(_) | KeepWhat::Set(_) | KeepWhat::Stroke(_) | KeepWhat::Poison { .. } | KeepWhat::Lost { .. } => None,
+        }
+    }
+
+    /// Corrected UTC minus device time.
+    #[must_use]
+    pub fn offset_ms(&self) -> i64 {
+        self.corrected_at_ms.saturating_sub(self.dev_ms)
+    }
+}
+
+/// Whether something came before under its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    /// Not as far as is known.
+    None,
+    /// The same content.
+    Same,
+    /// Other content: the store decides.
+    Other,
+}
+
+/// A stretch of a source that belongs to a workout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Belongs {
+    from_seq: u32,
+    to_seq: u32,
+    workout: WorkoutId,
+    index: u16,
+}
+
+/// A source on a connection.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The session's handle.
+    pub handle: SourceHandle,
+    /// The connection.
+    pub session: SessionId,
+    /// The slot on it.
+    pub slot: u16,
+    /// Whose readings.
+    pub key: SourceKey,
+    /// The run of the source.
+    pub boot: u32,
+    /// Drawn at its start.
+    pub nonce: u32,
+    /// Which clock of the connection stamps its times.
+    pub clock: u16,
+    /// What may be forgotten; packed by [`crate::ack::AckClock::pack`].
+    pub acks: Acks,
+    /// In its buffer at bind: comes as backfill.
+    held: SeqRanges,
+    time: BootClock,
+    decoder: Decoder,
+    live_through: u32,
+    newest_seq: u32,
+    recent: VecDeque<(u32, u64)>,
+    merged: VecDeque<(u32, SmallVec<[u32; 4]>)>,
+    belongs: Vec<Belongs>,
+    told_to_hold: bool,
+}
+
+impl Source {
+    /// The source of a `bind`, resolved to its key.
+    #[must_use]
+    pub fn new(handle: SourceHandle, session: SessionId, key: SourceKey, bind: &Bind) -> Self {
+        Self {
+            handle,
+            session,
+            slot: bind.slot,
+            key,
+            boot: bind.boot,
+            nonce: bind.nonce,
+            clock: bind.clock,
+            acks: Acks::default(),
+            held: bind.held.clone(),
+            time: BootClock::default(),
+            decoder: Decoder::new(bind.quirk.as_deref().map_or(Quirks::NONE, Quirks::of_device)),
+            live_through: bind.held.max(),
+            newest_seq: bind.held.max(),
+            recent: VecDeque::new(),
+            merged: VecDeque::new(),
+            belongs: Vec::new(),
+            told_to_hold: false,
+        }
+    }
+
+    /// Takes something numbered; appends what became whole by it, perhaps nothing yet, perhaps an earlier record too.
+    ///
+    /// The same again is dropped quietly and acknowledged; the same number with other content goes on to the store, which decides.
+    /// Returns what to count.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Malformed`] for seq 0, which no source may use.
+    pub fn said(&mut self, said: Numbered, clock: &mut DeviceClock, now: Now, out: &mut Vec<Taken>) -> Result<Option<Counter>, ErrorCode> {
+        if said.seq == 0 {
+            return Err(ErrorCode::Malformed);
+        }
+        self.acks.came(said.seq);
+        let repeat = self.repeat(&said);
+        if repeat == Repeat::Same {
+            self.acks.tell_again(said.seq);
+            return Ok(Some(Counter::ReadingDuplicate));
+        }
+        let backfill = said.backfill || self.held.contains(said.seq) || said.seq < self.newest_seq;
+        self.newest_seq = self.newest_seq.max(said.seq);
+        if !backfill {
+            clock.heard(said.dev_ms, now);
+        }
+        let (seq, dev_ms) = (said.seq, said.dev_ms);
+        let what = match said.what {
+            Said::Raw { bytes, .. } if repeat == Repeat::Other => KeepWhat::Poison { code: ErrorCode::SeqConflict.code(), bytes },
+            Said::Raw { uuid, bytes } => {
+                let refused = self.decoder.raw(seq, dev_ms, uuid, &bytes, now);
+                self.take_rows(clock, now, out);
+                let Err(code) = refused else { return Ok(None) };
+                KeepWhat::Poison { code: code.code(), bytes }
+            }
+            other => {
+                self.decoder.pass(seq, seq);
+                self.take_rows(clock, now, out);
+                whole(other)
+            }
+        };
+        let counter = self.take(seq, SmallVec::new(), dev_ms, backfill, what, clock, now, out);
+        Ok(Some(counter))
+    }
+
+    /// The source lost these for good.
+    pub fn lost(&mut self, from: u32, to: u32, clock: &mut DeviceClock, now: Now, out: &mut Vec<Taken>) {
+        if from == 0 || from > to {
+            return;
+        }
+        self.acks.came(from);
+        self.decoder.pass(from, to);
+        self.take_rows(clock, now, out);
+        self.acks.hand_over(from, to);
+        out.push(Taken {
+            seq: from,
+            absorbed: SmallVec::new(),
+            dev_ms: 0,
+            received_at_ms: now.at_ms,
+            corrected_at_ms: now.at_ms,
+            live_age_ms: None,
+            what: KeepWhat::Lost { to },
+        });
+    }
+
+    /// Closes records that no further part came for; call at each tick.
+    pub fn tick(&mut self, clock: &mut DeviceClock, now: Now, out: &mut Vec<Taken>) {
+        if self.decoder.tick(now) {
+            self.take_rows(clock, now, out);
+        }
+    }
+
+    /// Closes everything, at unbind or when the connection ends.
+    pub fn close(&mut self, clock: &mut DeviceClock, now: Now, out: &mut Vec<Taken>) {
+        self.decoder.close();
+        self.take_rows(clock, now, out);
+    }
+
+    /// What the Recorder is asked to keep.
+    #[must_use]
+    pub fn keep(&self, taken: Taken, workout: Option<WorkoutId>) -> Effect {
+        Effect::Keep(Keep {
+            handle: self.handle,
+            source: self.key.clone(),
+            boot: self.boot,
+            nonce: self.nonce,
+            seq: taken.seq,
+            absorbed: taken.absorbed.to_vec(),
+            dev_ms: taken.dev_ms,
+            received_at_ms: taken.received_at_ms,
+            corrected_at_ms: taken.corrected_at_ms,
+            anchor_at_ms: self.time.anchor_at_ms().unwrap_or(taken.received_at_ms),
+            workout,
+            what: taken.what,
+        })
+    }
+
+    /// The Recorder refused this seq, and with it what it absorbed. Returns whether the source is to be told to `hold` now;
+    /// it is told once until [`Self::go_on`].
+    pub fn refuse(&mut self, seq: u32) -> bool {
+        let merged = self.merged.iter().position(|(first, _)| *first == seq).and_then(|at| self.merged.remove(at));
+        let absorbed = merged.map(|(_, absorbed)| absorbed).unwrap_or_default();
+        for part in absorbed.into_iter().chain([seq]) {
+            self.acks.refuse(part);
+            self.decoder.again(part);
+            self.recent.retain(|(known, _)| *known != part);
+        }
+        !std::mem::replace(&mut self.told_to_hold, true)
+    }
+
+    /// The Recorder takes again. Returns what was refused meanwhile: to be asked for.
+    pub fn go_on(&mut self) -> SeqRanges {
+        self.told_to_hold = false;
+        self.acks.refused().clone()
+    }
+
+    /// Forgets what a row in quarantine looked like, and makes the word to its source.
+    #[must_use]
+    pub fn rejected(&self, seq: u32, code: u16) -> Rejected {
+        let text = ErrorCode::from_code(code).map_or("", ErrorCode::text);
+        Rejected { slot: self.slot, seq, code, detail: Text::cut(text) }
+    }
+
+    /// From this seq on it belongs to a workout, under this index of its room.
+    pub fn begin(&mut self, from_seq: u32, workout: WorkoutId, index: u16) {
+        self.end(from_seq.saturating_sub(1));
+        self.belongs.push(Belongs { from_seq, to_seq: u32::MAX, workout, index });
+    }
+
+    /// Up to this seq it belonged to the workout that ran; what follows belongs to nobody.
+    pub fn end(&mut self, to_seq: u32) {
+        if let Some(last) = self.belongs.last_mut() {
+            last.to_seq = last.to_seq.min(to_seq);
+        }
+        self.belongs.retain(|stretch| stretch.from_seq <= stretch.to_seq);
+    }
+
+    /// The workout that a seq belongs to, and the source's index in it.
+    #[must_use]
+    pub fn workout_of(&self, seq: u32) -> Option<(WorkoutId, u16)> {
+        let stretch = self.belongs.iter().rev().find(|stretch| (stretch.from_seq..=stretch.to_seq).contains(&seq))?;
+        Some((stretch.workout, stretch.index))
+    }
+
+    /// The highest seq that came or was held: where the boot stands.
+    #[must_use]
+    pub const fn newest_seq(&self) -> u32 {
+        self.newest_seq
+    }
+
+    /// What the source held at bind and is neither taken nor stored.
+    #[must_use]
+    pub fn still_held(&self) -> SeqRanges {
+        self.held.difference(self.acks.stored())
+    }
+
+    /// The lowest seq of a record that still waits for parts.
+    #[must_use]
+    pub fn open_from(&self) -> Option<u32> {
+        self.decoder.open_from()
+    }
+
+    /// What is known of the number. A raw notification that is older than what is remembered by content counts as the same:
+    /// its bytes alone do not make the record that was stored. Anything else of that age goes to the store, which compares.
+    fn repeat(&mut self, said: &Numbered) -> Repeat {
+        let print = fingerprint(said);
+        match self.recent.iter().rev().find(|(seq, _)| *seq == said.seq) {
+            Some((_, known)) if *known == print => return Repeat::Same,
+            Some(_) => return Repeat::Other,
+            None => (),
+        }
+        if matches!(said.what, Said::Raw { .. }) && self.acks.has(said.seq) {
+            return Repeat::Same;
+        }
+        if self.recent.len() == RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((said.seq, print));
+        Repeat::None
+    }
+
+    fn take_rows(&mut self, clock: &DeviceClock, now: Now, out: &mut Vec<Taken>) {
+        while let Some(Row { seq, dev_ms, absorbed, reading }) = self.decoder.row() {
+            if !absorbed.is_empty() {
+                if self.merged.len() == RECENT_MAX {
+                    self.merged.pop_front();
+                }
+                self.merged.push_back((seq, absorbed.clone()));
+            }
+            let backfill = self.held.contains(seq);
+            self.take(seq, absorbed, dev_ms, backfill, whole(Said::Reading(reading)), clock, now, out);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one thing, taken apart by its two callers")]
+    fn take(
+        &mut self,
+        seq: u32,
+        absorbed: SmallVec<[u32; 4]>,
+        dev_ms: i64,
+        backfill: bool,
+        what: KeepWhat,
+        clock: &DeviceClock,
+        now: Now,
+        out: &mut Vec<Taken>,
+    ) -> Counter {
+        let corrected_at_ms = self.time.correct(dev_ms, clock, now);
+        let live_age_ms = if backfill || seq <= self.live_through { None } else { age_if_live(&what, dev_ms, clock, now) };
+        if live_age_ms.is_some() {
+            self.live_through = absorbed.last().copied().unwrap_or(seq).max(seq);
+        }
+        self.acks.hand_over(seq, seq);
+        absorbed.iter().for_each(|part| self.acks.hand_over(*part, *part));
+        let counter = match (&what, live_age_ms) {
+            (KeepWhat::Poison { .. }, _) => Counter::ReadingPoison,
+            (_, Some(_)) => Counter::ReadingLive,
+            (_, None) => Counter::ReadingStale,
+        };
+        out.push(Taken { seq, absorbed, dev_ms, received_at_ms: now.at_ms, corrected_at_ms, live_age_ms, what });
+        counter
+    }
+}
+
+/// The age of something new, if it is fresh enough to be shown as now.
+fn age_if_live(what: &KeepWhat, dev_ms: i64, clock: &DeviceClock, now: Now) -> Option<u32> {
+    let age_ms = clock.age_ms(dev_ms, now).unwrap_or(0);
+    let live = match what {
+        KeepWhat::Reading(reading) => is_live(reading, age_ms),
+        KeepWhat::Rep(_) | KeepWhat::Set(_) | KeepWhat::Stroke(_) => is_live(&Reading::new(), age_ms),
+        KeepWhat::Poison { .. } | KeepWhat::Lost { .. } => false,
+    };
+    if live { u32::try_from(age_ms).ok() } else { None }
+}
+
+/// What is kept of something that was said whole. A reading that no machine can mean goes to quarantine as it is.
+fn whole(said: Said) -> KeepWhat {
+    match said {
+        Said::Reading(reading) if reading.out_of_bounds().is_some() => KeepWhat::Poison {
+            code: ErrorCode::ReadingPoison.code(),
+            bytes: serde_json::to_vec(&reading).expect("a reading is a map of integers"),
+        },
+        Said::Reading(reading) => KeepWhat::Reading(reading),
+        Said::Rep(rep) => KeepWhat::Rep(rep),
+        Said::Set(set) => KeepWhat::Set(set),
+        Said::Stroke(stroke) => KeepWhat::Stroke(stroke),
+        Said::Raw { bytes, .. } => KeepWhat::Poison { code: ErrorCode::NotDecodable.code(), bytes },
+    }
+}
+
+/// A number that differs where content differs.
+fn fingerprint(said: &Numbered) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    said.dev_ms.hash(&mut hasher);
+    match &said.what {
+        Said::Reading(reading) => (0_u8, reading).hash(&mut hasher),
+        Said::Raw { uuid, bytes } => (1_u8, uuid, bytes).hash(&mut hasher),
+        Said::Rep(rep) => {
+            (2_u8, rep.set, rep.rep, rep.load_hg, rep.range_mm, rep.mean_mm_s, rep.peak_mm_s, rep.concentric_ms).hash(&mut hasher)
+        }
+        Said::Set(set) => (3_u8, set.set, set.reps, set.load_hg, set.seconds, &set.exercise).hash(&mut hasher),
+        Said::Stroke(stroke) => {
+            (4_u8, stroke.stroke, stroke.drive_ms, stroke.recovery_ms, stroke.work_j, stroke.length_cm).hash(&mut hasher)
+        }
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests;
