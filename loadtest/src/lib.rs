@@ -5,9 +5,11 @@
 //! hub.
 
 pub mod gateway;
+pub mod gym;
 pub mod peer;
 pub mod workout;
 
 pub use gateway::{Gateway, MachineSpec, Mischief, SimGateway};
+pub use gym::{GymPlan, SimulatedGym, SimulatedMember};
 pub use peer::{Options, Peer, PeerError};
 pub use workout::Workout;
