@@ -15,6 +15,7 @@ pub mod fresh;
 pub mod input;
 pub mod log;
 pub mod pace;
+pub mod ring;
 pub mod source;
 
 pub use effect::{Audience, Effect, Keep, Lane, Tell};
