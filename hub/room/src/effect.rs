@@ -35,6 +35,7 @@ pub enum Audience {
 
 /// What must happen next.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "a variant says what its fields are")]
 pub enum Effect {
     /// One frame to one session.
     Deliver { to: SessionId, lane: Lane, frame: Box<ServerFrame> },
@@ -87,6 +88,7 @@ pub struct Keep {
 
 /// What is kept under a number.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "a variant says what its fields are")]
 pub enum KeepWhat {
     /// A reading.
     Reading(Reading),
@@ -104,6 +106,7 @@ pub enum KeepWhat {
 
 /// Facts that a gym wants in the store. Each is idempotent: replaying it changes nothing.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "a variant says what its fields are")]
 pub enum Persist {
     /// A claim was granted.
     Claim { gym: GymId, machine: MachineId, member: MemberId, fence: u64, workout: WorkoutId, may_control: bool, at_ms: i64 },
@@ -149,6 +152,7 @@ pub enum Persist {
 
 /// A word from one state machine to another, perhaps on another shard.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "a variant says what its fields are")]
 pub enum Tell {
     /// To a member room.
     Member { member: MemberId, input: Box<crate::input::MemberInput> },

@@ -57,6 +57,8 @@ pub struct MachineRecord {
     pub tickets: Vec<protocol::frame::OpenTicket>,
     /// The claim that the store knows, with the newest fence it ever saw (0 none).
     pub claim: Option<HeldClaim>,
+    /// Whether the member of `claim` may control the machine, or only stop it.
+    pub may_control: bool,
     /// The newest fence the store ever saw for this machine.
     pub fence: u64,
 }
@@ -152,6 +154,7 @@ pub enum Said {
 
 /// Everything that can happen to a gym. Rights were checked by the session before (`rights`), except where noted.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "a variant says what its fields are")]
 pub enum Input {
     /// A session wants a room; `req` is none for rooms of `hello`.
     Join { session: SessionId, viewer: Arc<Viewer>, req: Option<u32>, join: JoinRoom },
@@ -242,6 +245,7 @@ pub enum Reservation {
 
 /// Everything that can happen to a member across gyms.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "a variant says what its fields are")]
 pub enum MemberInput {
     /// A session of the member, or one that may watch the member, wants the member room.
     Join { session: SessionId, viewer: Arc<Viewer>, req: Option<u32>, join: JoinRoom },
@@ -261,6 +265,8 @@ pub enum MemberInput {
     Happened { body: Box<protocol::frame::EventBody> },
     /// A visit began or ended.
     Visit { visit: protocol::frame::MemberVisit },
+    /// What the store knows of the member: without it no coach may watch.
+    Known { record: MemberRecord },
     /// Time passes.
     Tick,
 }

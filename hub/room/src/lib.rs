@@ -7,16 +7,31 @@
 
 pub mod ack;
 pub mod alarm;
+pub mod availability;
+mod claim;
 pub mod classes;
 pub mod clock;
+pub mod code;
+mod control;
 mod decode;
+pub mod draw;
 pub mod effect;
 pub mod fresh;
+pub mod gym;
 pub mod input;
 pub mod log;
+mod machine;
+pub mod member;
 pub mod pace;
-pub mod ring;
+pub mod rights;
 pub mod source;
+mod stop;
+mod turn;
+mod visit;
+mod watch;
 
+pub use draw::Draw;
 pub use effect::{Audience, Effect, Keep, Lane, Tell};
+pub use gym::{Gym, GymSeed};
 pub use input::{Input, MemberInput, Now, Viewer};
+pub use member::{Member, MemberSeed};

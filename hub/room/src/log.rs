@@ -100,6 +100,12 @@ impl EventLog {
         }
     }
 
+    /// Whether it remembers no event: nothing was told yet, or everybody left long ago.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
     /// The epoch of this memory.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {

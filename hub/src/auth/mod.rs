@@ -23,5 +23,3 @@ pub use jwks::Fetcher;
 pub use revocations::{Revocations, Revoked, TooManyRevocations};
 pub use verifier::{SetupError, Verifier};
 
-#[cfg(test)]
-mod tests;

@@ -7,7 +7,6 @@
 pub mod guard;
 mod json;
 mod msgpack;
-mod sample;
 
 use std::fmt;
 
@@ -63,7 +62,7 @@ pub(crate) trait Frame: Sized + fmt::Debug {
 }
 
 macro_rules! codec {
-    ($frame:ident, $shortcut:expr) => {
+    ($frame:ident) => {
         impl $frame {
             /// Appends the frame to `out`.
             pub fn encode(&self, encoding: Encoding, out: &mut Vec<u8>) {
@@ -88,10 +87,7 @@ macro_rules! codec {
             /// [`DecodeError::Malformed`] otherwise: close the session.
             pub fn decode(encoding: Encoding, bytes: &[u8]) -> Result<Self, DecodeError> {
                 match encoding {
-                    Encoding::MessagePack => match $shortcut(bytes) {
-                        Some(frame) => Ok(Self::from(frame)),
-                        None => msgpack::decode(bytes),
-                    },
+                    Encoding::MessagePack => msgpack::decode(bytes),
                     Encoding::Json => json::decode(bytes),
                 }
             }
@@ -99,6 +95,5 @@ macro_rules! codec {
     };
 }
 
-codec!(ClientFrame, sample::decode);
-// What the hub sends is read by clients, each a little.
-codec!(ServerFrame, |_: &[u8]| None::<ServerFrame>);
+codec!(ClientFrame);
+codec!(ServerFrame);

@@ -1,0 +1,259 @@
+//! Readings: from a bound source to whoever watches, and into the Recorder.
+//!
+//! In: binds, numbered things, clock pairs, the Recorder's words. Out: `Keep` for everything, live values for watchers, acks, holds and
+//! resends. What a source said is put in order by [`Source`]; what is whole goes to the machine (does it move? does a reading show the
+//! target, or rest?), to its workout and to the floor. A sample is one input, one step, all its effects.
+
+use std::collections::BTreeMap;
+
+use protocol::field::{Field, RR_BIT};
+use protocol::frame::{Bind, Bound, Clock, ClockAsk, EventBody, Hold, RoomSource};
+use protocol::{ErrorCode, MachineId, MemberId, Reading, SeqRanges, SessionId};
+
+use super::Gym;
+use crate::ack::AckClock;
+use crate::clock::DeviceClock;
+use crate::effect::{KeepWhat, Lane};
+use crate::input::{Now, Numbered, SourceHandle, SourceKey, Viewer};
+use crate::rights::{Action, allows};
+use crate::source::{Source, Taken};
+use crate::turn::Turn;
+
+/// Clocks one connection may have: one each for its machines, and the straps of a member.
+const CLOCKS_MAX: usize = protocol::limits::MACHINES_PER_SESSION_MAX;
+/// Sources that a machine's room lists; a sensor with a new boot takes the place of the one before.
+const SOURCES_MAX: usize = 16;
+/// After a reconnect the sources of a gym bring their buffers at different times, within this.
+const JITTER_MS: u32 = 2_000;
+/// What walls and staff do not see of a machine: it is a person's health.
+const HEALTH: u32 = Field::HeartRate.mask() | Field::Contact.mask() | RR_BIT;
+
+/// A connection that carries machines or sources.
+#[derive(Debug, Default)]
+pub(crate) struct Connection {
+    pub(super) machines: Vec<MachineId>,
+    sources: Vec<SourceHandle>,
+    pub(super) clocks: BTreeMap<u16, DeviceClock>,
+    acks: AckClock,
+}
+
+impl Connection {
+    pub(super) fn is_empty(&self) -> bool {
+        self.machines.is_empty() && self.sources.is_empty()
+    }
+}
+
+impl Gym {
+    pub(super) fn bind(&mut self, turn: &mut Turn<'_>, session: SessionId, viewer: &Viewer, handle: SourceHandle, bind: Bind) {
+        let key = match bind.machine {
+            Some(id) if !self.carries(session, id) => return turn.refuse(session, None, ErrorCode::MachineNotHeard),
+            Some(id) => SourceKey { machine: Some(id), member: None, sensor: bind.sensor.clone() },
+            None => SourceKey { machine: None, member: Some(MemberId(viewer.subject)), sensor: bind.sensor.clone() },
+        };
+        let object = match key.machine {
+            Some(id) => self.machine_object(id, false),
+            None => self.member_object(MemberId(viewer.subject)),
+        };
+        if let Err(code) = allows(viewer, Action::Bind, &object) {
+            return turn.refuse(session, None, code);
+        }
+        let connection = self.connections.entry(session).or_default();
+        if !connection.clocks.contains_key(&bind.clock) && connection.clocks.len() >= CLOCKS_MAX {
+            return turn.refuse(session, None, ErrorCode::TooManySlots);
+        }
+        connection.clocks.entry(bind.clock).or_default();
+        connection.sources.push(handle);
+        let source = Source::new(handle, session, key, &bind);
+        self.pace.want(handle, session, bind.slot, &bind.held, i64::from(turn.draw.below(JITTER_MS)), turn.now);
+        if let Some(id) = source.key.machine
+            && let Some(machine) = self.machines.get_mut(&id)
+        {
+            machine.list_source(&source.key, source.boot, SOURCES_MAX);
+        }
+        self.sources.insert(handle, source);
+        self.workout_source_bound(turn, handle);
+        turn.deliver(session, Lane::Event, Bound { slot: bind.slot });
+    }
+
+    pub(super) fn unbind(&mut self, turn: &mut Turn<'_>, session: SessionId, handle: SourceHandle) {
+        let Some(mut source) = self.sources.remove(&handle) else { return };
+        self.pace.forget(handle);
+        let mut taken = Vec::new();
+        if let Some(connection) = self.connections.get_mut(&session) {
+            connection.sources.retain(|other| *other != handle);
+            source.close(connection.clocks.entry(source.clock).or_default(), turn.now, &mut taken);
+            if connection.is_empty() {
+                self.connections.remove(&session);
+            }
+        }
+        for taken in taken {
+            self.take(turn, &mut source, taken);
+        }
+        self.workout_source_gone(turn, &source);
+    }
+
+    /// The connection ended: its sources close.
+    pub(super) fn sources_gone(&mut self, turn: &mut Turn<'_>, session: SessionId) {
+        self.pace.gone(session);
+        let sources = self.connections.get(&session).map(|connection| connection.sources.clone()).unwrap_or_default();
+        for handle in sources {
+            self.unbind(turn, session, handle);
+        }
+    }
+
+    pub(super) fn said(&mut self, turn: &mut Turn<'_>, handle: SourceHandle, said: Numbered) {
+        self.pace.came(handle, said.seq, said.seq);
+        self.with_source(turn, handle, |source, clock, turn, taken| match source.said(said, clock, turn.now, taken) {
+            Ok(counter) => counter.into_iter().for_each(|counter| turn.count(counter)),
+            Err(code) => turn.refuse(source.session, None, code),
+        });
+    }
+
+    pub(super) fn lost(&mut self, turn: &mut Turn<'_>, handle: SourceHandle, from: u32, to: u32) {
+        self.pace.came(handle, from, to);
+        self.with_source(turn, handle, |source, clock, turn, taken| source.lost(from, to, clock, turn.now, taken));
+    }
+
+    /// Lets a source take something, and does what becomes whole by it.
+    fn with_source(
+        &mut self,
+        turn: &mut Turn<'_>,
+        handle: SourceHandle,
+        step: impl FnOnce(&mut Source, &mut DeviceClock, &mut Turn<'_>, &mut Vec<Taken>),
+    ) {
+        let Some(mut source) = self.sources.remove(&handle) else { return };
+        let mut taken = std::mem::take(&mut self.taken);
+        if let Some(connection) = self.connections.get_mut(&source.session) {
+            connection.acks.count();
+            let clock = connection.clocks.entry(source.clock).or_default();
+            step(&mut source, clock, turn, &mut taken);
+        }
+        for taken in taken.drain(..) {
+            self.take(turn, &mut source, taken);
+        }
+        self.taken = taken;
+        self.sources.insert(handle, source);
+    }
+
+    /// One whole thing: to the machine, to the workout, to the Recorder.
+    fn take(&mut self, turn: &mut Turn<'_>, source: &mut Source, taken: Taken) {
+        if let (Some(id), Some(age_ms)) = (source.key.machine, taken.live_age_ms) {
+            self.machine_reads(turn, id, source, &taken, age_ms);
+        }
+        let workout = self.workout_takes(turn, source, &taken);
+        turn.out.push(source.keep(taken, workout));
+    }
+
+    /// Something new of a machine, fresh.
+    fn machine_reads(&mut self, turn: &mut Turn<'_>, id: MachineId, source: &Source, taken: &Taken, age_ms: u32) {
+        let now = turn.now;
+        let Some(machine) = self.machines.get_mut(&id) else { return };
+        machine.heard_at_ms = Some(now.at_ms);
+        let moves = match &taken.what {
+            KeepWhat::Reading(reading) => {
+                machine.latest.take(reading, !HEALTH, now.mono_ms - i64::from(age_ms));
+                if let Some(index) = machine.source_index(&source.key, source.boot) {
+                    machine.classes.live(index, taken.seq, age_ms, &reading.only(!HEALTH), now, turn.out);
+                }
+                machine.motion.heard(reading, now.mono_ms)
+            }
+            KeepWhat::Rep(_) | KeepWhat::Stroke(_) => Some(true),
+            KeepWhat::Set(_) | KeepWhat::Poison { .. } | KeepWhat::Lost { .. } => None,
+        };
+        let applied = taken.reading().and_then(|reading| machine.controls.read(reading));
+        let stopped = moves.map(|moves| machine.stops.read(moves, now.mono_ms)).unwrap_or_default();
+        self.control_news(turn, id, applied);
+        self.stop_news(turn, id, stopped);
+        if moves == Some(true) {
+            self.moved(turn, id);
+        }
+    }
+
+    pub(super) fn clock(&mut self, turn: &mut Turn<'_>, session: SessionId, clock: &Clock, answered_at_ms: i64) {
+        let Some(connection) = self.connections.get_mut(&session) else { return };
+        if let Some(device) = connection.clocks.get_mut(&clock.clock) {
+            device.pair(clock, answered_at_ms, turn.now);
+        }
+    }
+
+    pub(super) fn stored(&mut self, turn: &mut Turn<'_>, key: &SourceKey, boot: u32, stored: &SeqRanges, rejected: &[(u32, u16)]) {
+        let handles: Vec<SourceHandle> =
+            self.sources.iter().filter(|(_, source)| source.key == *key && source.boot == boot).map(|(handle, _)| *handle).collect();
+        for handle in handles {
+            let Some(source) = self.sources.get_mut(&handle) else { continue };
+            source.acks.store(stored);
+            let session = source.session;
+            let words: Vec<_> = rejected.iter().map(|(seq, code)| source.rejected(*seq, *code)).collect();
+            words.into_iter().for_each(|word| turn.deliver(session, Lane::Event, word));
+            stored.iter().for_each(|range| self.pace.came(handle, *range.start(), *range.end()));
+        }
+        self.workout_stored(turn, key, boot, stored);
+    }
+
+    pub(super) fn source_conflict(&mut self, turn: &mut Turn<'_>, key: &SourceKey, boot: u32) {
+        self.tell_staff(turn, EventBody::SourceConflict { machine: key.machine, boot });
+        let sessions: Vec<SessionId> =
+            self.sources.values().filter(|source| source.key == *key && source.boot == boot).map(|source| source.session).collect();
+        for session in sessions {
+            turn.refuse(session, None, ErrorCode::SourceConflict);
+        }
+    }
+
+    pub(super) fn not_accepted(&mut self, turn: &mut Turn<'_>, handle: SourceHandle, seq: u32) {
+        self.pace.recorder_is_full(true);
+        let Some(source) = self.sources.get_mut(&handle) else { return };
+        if source.refuse(seq) {
+            turn.deliver(source.session, Lane::Event, Hold { slot: source.slot });
+        }
+    }
+
+    pub(super) fn recorder_ready(&mut self, turn: &mut Turn<'_>) {
+        self.pace.recorder_is_full(false);
+        for source in self.sources.values_mut() {
+            let refused = source.go_on();
+            let jitter_ms = i64::from(turn.draw.below(JITTER_MS));
+            self.pace.want(source.handle, source.session, source.slot, &refused, jitter_ms, turn.now);
+        }
+    }
+
+    pub(super) fn readings_tick(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now;
+        let open: Vec<SourceHandle> =
+            self.sources.iter().filter(|(_, source)| source.open_from().is_some()).map(|(handle, _)| *handle).collect();
+        for handle in open {
+            self.with_source(turn, handle, |source, clock, turn, taken| source.tick(clock, turn.now, taken));
+        }
+        for (session, connection) in &mut self.connections {
+            for (clock, device) in &mut connection.clocks {
+                if let Some(asked_at_ms) = device.ask(now) {
+                    turn.deliver(*session, Lane::Event, ClockAsk { clock: *clock, asked_at_ms });
+                }
+            }
+        }
+        self.acks_tick(turn);
+        self.pace.tick(now, turn.out);
+    }
+
+    fn acks_tick(&mut self, turn: &mut Turn<'_>) {
+        let mut of: BTreeMap<SessionId, Vec<(u16, &mut crate::ack::Acks)>> = BTreeMap::new();
+        for source in self.sources.values_mut() {
+            of.entry(source.session).or_default().push((source.slot, &mut source.acks));
+        }
+        for (session, sources) in of {
+            let Some(connection) = self.connections.get_mut(&session) else { continue };
+            if let Some(ack) = connection.acks.pack(sources.into_iter(), turn.now) {
+                turn.deliver(session, Lane::Event, ack);
+            }
+        }
+    }
+
+    /// Sources as the machine's room lists them.
+    pub(super) fn sources_of_machine(&self, id: MachineId) -> Vec<RoomSource> {
+        self.machines.get(&id).map(|machine| machine.sources()).unwrap_or_default()
+    }
+
+    /// What the floor shows of a machine now.
+    pub(super) fn floor_values(&self, id: MachineId, now: Now) -> (u32, Reading) {
+        self.machines.get(&id).map(|machine| machine.latest.shown(now.mono_ms)).unwrap_or_default()
+    }
+}
