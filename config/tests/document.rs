@@ -1,4 +1,4 @@
-//! Keeps `docs/CONFIG.md` equal to the embedded manual. `SPOTTER_BLESS=1` writes it anew.
+//! Keeps `docs/CONFIG.md` equal to the embedded manual. `UPDATE_DOCS=1` writes it anew.
 
 const HEAD: &str = "# Configuration
 
@@ -18,9 +18,9 @@ Written from `config/default.toml`, which the binary embeds and which is the man
 fn the_page_is_the_manual() {
     let page = format!("{HEAD}{}```\n\n## What the dev profile says over it\n\n```toml\n{}```\n", config::DEFAULT_TOML, config::DEV_TOML);
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/CONFIG.md");
-    if std::env::var_os("SPOTTER_BLESS").is_some() {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(file, &page).unwrap();
     }
     let committed = std::fs::read_to_string(file).unwrap_or_default();
-    assert!(committed == page, "docs/CONFIG.md is not what config/default.toml says: run SPOTTER_BLESS=1 cargo test -p config");
+    assert!(committed == page, "docs/CONFIG.md is not what config/default.toml says: run UPDATE_DOCS=1 cargo test -p config");
 }
