@@ -3,7 +3,7 @@
 //! Every frame that a peer and the hub exchange, both ways, with the ids, the catalogues of errors and closes,
 //! the limits, and the codec for what gym machines say (FTMS and friends). Data only: no tokio, no IO, no clock,
 //! no rule about who may do what. `docs/PROTOCOL.md`, `docs/ERRORS.md`, the JSON Schema and the TypeScript types are
-//! generated from here and kept equal by `tests/generated.rs`.
+//! generated from here and kept equal by `tests/generated/`.
 
 pub mod close;
 pub mod error;

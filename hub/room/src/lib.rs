@@ -24,6 +24,7 @@ mod machine;
 pub mod member;
 pub mod pace;
 pub mod rights;
+pub mod ring;
 pub mod source;
 mod stop;
 mod turn;

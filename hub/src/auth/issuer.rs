@@ -155,7 +155,7 @@ fn generate() -> Result<Vec<u8>, IssuerError> {
 /// Writes beside, then links: a reader sees the whole key or none, and the first of two writers wins.
 fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
+    let beside = path.with_extension(format!("{}.new", Uuid::now_v7()));
     let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;

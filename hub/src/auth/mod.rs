@@ -23,3 +23,5 @@ pub use jwks::Fetcher;
 pub use revocations::{Revocations, Revoked, TooManyRevocations};
 pub use verifier::{SetupError, Verifier};
 
+#[cfg(test)]
+mod tests;

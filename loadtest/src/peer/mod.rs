@@ -195,6 +195,14 @@ impl Peer {
         self.socket.send(&frame, self.options.encoding).await
     }
 
+    /// Sends frames in order, flushed once.
+    ///
+    /// # Errors
+    /// [`PeerError::Send`]; nobody knows which of them arrived.
+    pub async fn send_all(&mut self, frames: &[ClientFrame]) -> Result<(), PeerError> {
+        if frames.is_empty() { Ok(()) } else { self.socket.send_all(frames, self.options.encoding).await }
+    }
+
     /// Sends bytes as one message of the connection's kind, whatever they are.
     ///
     /// # Errors

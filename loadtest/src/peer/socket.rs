@@ -22,6 +22,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Small: thousands of peers in one process.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
+/// Frames of one `send_all` gather up to here; every send ends with a flush.
+const WRITE_BUFFER_BYTES: usize = 32 * 1024;
 
 /// What a peer counted on its socket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -75,6 +77,14 @@ pub(super) async fn dial_tcp(url: &str, receive_buffer_bytes: Option<u32>) -> Re
     }
 }
 
+async fn in_time(frame: &'static str, send: impl Future<Output = Result<(), Error>>) -> Result<(), PeerError> {
+    match tokio::time::timeout(WRITE_TIMEOUT, send).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(PeerError::Send { frame, source: Some(Box::new(error)) }),
+        Err(_elapsed) => Err(PeerError::Send { frame, source: None }),
+    }
+}
+
 impl Socket {
     pub(super) async fn dial(url: &str, options: &Options) -> Result<Self, PeerError> {
         let uri = url.parse().map_err(|_| PeerError::Url(url.to_owned()))?;
@@ -85,7 +95,7 @@ impl Socket {
         let tcp = dial_tcp(url, options.receive_buffer_bytes).await?;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
-            .write_buffer_size(0)
+            .write_buffer_size(WRITE_BUFFER_BYTES)
             .max_message_size(Some(4 * protocol::limits::MESSAGE_BYTES_MAX));
         let upgrade = tokio_tungstenite::client_async_with_config(request, tcp, Some(config));
         match tokio::time::timeout(DIAL_TIMEOUT, upgrade).await {
@@ -103,19 +113,30 @@ impl Socket {
         self.send_bytes(frame.to_bytes(encoding), encoding, frame.name()).await
     }
 
-    pub(super) async fn send_bytes(&mut self, bytes: Vec<u8>, encoding: Encoding, frame: &'static str) -> Result<(), PeerError> {
+    pub(super) async fn send_all(&mut self, frames: &[ClientFrame], encoding: Encoding) -> Result<(), PeerError> {
+        let all = async {
+            for frame in frames {
+                let message = self.message(frame.to_bytes(encoding), encoding);
+                self.stream.feed(message).await?;
+            }
+            self.stream.flush().await
+        };
+        in_time("frames", all).await
+    }
+
+    fn message(&mut self, bytes: Vec<u8>, encoding: Encoding) -> Message {
         self.heard.frames_sent += 1;
         self.heard.bytes_sent += bytes.len() as u64;
-        let message = match encoding {
+        match encoding {
             Encoding::MessagePack => Message::binary(bytes),
-            // Tests send broken text too: it goes out as bytes of a text frame would only if it is UTF-8.
+            // Tests send broken text too; what is not UTF-8 can only go out as binary.
             Encoding::Json => String::from_utf8(bytes).map_or_else(|error| Message::binary(error.into_bytes()), Message::text),
-        };
-        match tokio::time::timeout(WRITE_TIMEOUT, self.stream.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(PeerError::Send { frame, source: Some(Box::new(error)) }),
-            Err(_elapsed) => Err(PeerError::Send { frame, source: None }),
         }
+    }
+
+    pub(super) async fn send_bytes(&mut self, bytes: Vec<u8>, encoding: Encoding, frame: &'static str) -> Result<(), PeerError> {
+        let message = self.message(bytes, encoding);
+        in_time(frame, self.stream.send(message)).await
     }
 
     /// The next frame or the end. Pings are answered on the way. Safe to drop at await.

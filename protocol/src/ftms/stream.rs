@@ -102,7 +102,9 @@ impl Stream {
     }
 
     fn drain(&mut self, out: &mut Vec<Row>) {
-        for merged in std::mem::take(&mut self.closed) {
+        // Taken out for the loop and put back: its memory is used again.
+        let mut closed = std::mem::take(&mut self.closed);
+        for merged in closed.drain(..) {
             let mut reading = Reading::new();
             for part in &merged.parts {
                 part.read_into(&mut reading);
@@ -115,6 +117,7 @@ impl Stream {
             }
             out.push(Row { seq: merged.seq, dev_ms: merged.dev_ms, absorbed: merged.absorbed, reading });
         }
+        self.closed = closed;
     }
 
     /// Adds rates that follow from this record and the one before.

@@ -6,6 +6,8 @@ use std::marker::PhantomData;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{self, Deserializer as _, IgnoredAny, SeqAccess, Visitor};
 
+use smallvec::SmallVec;
+
 use super::{DecodeError, Frame, guard};
 
 pub(super) fn encode<F: Frame>(frame: &F, out: &mut Vec<u8>) {
@@ -13,9 +15,14 @@ pub(super) fn encode<F: Frame>(frame: &F, out: &mut Vec<u8>) {
     let start = out.len();
     frame.serialize_fields(&mut rmp_serde::Serializer::new(&mut *out)).expect("frames have known lengths and write to memory");
     let (items, header_bytes) = guard::array_header(&out[start..]).expect("fields are written as an array");
-    let mut head = Vec::with_capacity(6);
-    rmp::encode::write_array_len(&mut head, items + 1).expect("writing to memory cannot fail");
-    rmp::encode::write_pfix(&mut head, frame.kind()).expect("kinds are below 128");
+    let [a, b, c, d] = (items + 1).to_be_bytes();
+    let mut head: SmallVec<[u8; 8]> = match items + 1 {
+        0..=15 => SmallVec::from_slice(&[0x90 | d]),
+        16..=0xffff => SmallVec::from_slice(&[0xdc, c, d]),
+        _ => SmallVec::from_slice(&[0xdd, a, b, c, d]),
+    };
+    // Kinds are below 128: one byte.
+    head.push(frame.kind());
     out.splice(start..start + header_bytes, head);
 }
 

@@ -1,0 +1,82 @@
+// Joins wire, rooms and store: the way of a frame through the page, in one place.
+// In: frames. Out: reduced state, in order and once each; a gap in a room's events asks for the room again.
+// Pages call `start`, then `wire.watch` for what they show.
+
+import { hubNow } from './clock.js';
+import { Rooms } from './rooms.js';
+import { takeEvent, takeLive, takeSaved, takeSnapshot, takeTick } from './reduce.js';
+import { change, state, tell } from './store.js';
+import { Wire } from './wire.js';
+
+const rooms = new Rooms();
+/** Rooms asked for again after a resume, for what live frames did not bring meanwhile. */
+const asked = new Set();
+/** @type {Map<string, Set<(frame: any) => void>>} */
+const listeners = new Map();
+
+export const wire = new Wire(rooms, takeFrame, (link) => change(() => { state.link = link; }));
+
+/** Calls back on each frame of a kind, after the state took it. */
+export function on(kind, listener) {
+  if (!listeners.has(kind)) listeners.set(kind, new Set());
+  listeners.get(kind).add(listener);
+}
+
+function takeFrame(frame) {
+  FRAMES[frame.t]?.(frame);
+  for (const listener of listeners.get(frame.t) ?? []) listener(frame);
+}
+
+const FRAMES = {
+  welcome(frame) {
+    asked.clear();
+    change(() => { state.me = { subject: frame.subject, role: frame.role, expires_at_ms: frame.expires_at_ms }; });
+  },
+  joined(frame) {
+    const watched = rooms.joined(frame);
+    if (!watched) return;
+    if (frame.snapshot) takeSnapshot(frame.snapshot);
+    for (const event of frame.events) takeEvent(event, watched.room);
+    // Events were recovered, but readings are live frames: what was missed of them is in the ring of a new snapshot.
+    if (frame.recovered && watched.history && !asked.has(watched.room)) {
+      asked.add(watched.room);
+      wire.again(watched.room);
+    }
+  },
+  reset(frame) {
+    if (rooms.reset(frame)) takeSnapshot(frame.snapshot);
+  },
+  event(frame) {
+    const watched = rooms.byHandle(frame.handle);
+    const place = rooms.place(frame);
+    if (place === 'next') takeEvent(frame, watched.room);
+    if (place === 'gap') wire.again(watched.room);
+  },
+  live(frame) {
+    const watched = rooms.byHandle(frame.handle);
+    if (watched) takeLive(frame, watched.room);
+  },
+  saved(frame) {
+    const watched = rooms.byHandle(frame.handle);
+    if (watched) takeSaved(frame, watched.room);
+  },
+  floor(frame) {
+    if (rooms.byHandle(frame.handle)) takeTick(frame);
+  },
+  left(frame) {
+    if (frame.req == null) rooms.drop(frame.room);
+  },
+  join_failed({ room, error }) {
+    if (error.name === 'link_lost') return;
+    rooms.drop(room);
+    tell(`Cannot watch ${room.split(':')[0]}: ${error.message}`, 'bad', hubNow());
+  },
+  error(frame) {
+    if (frame.req == null) change(() => { state.notice = frame.text; });
+  },
+  alarm(frame) {
+    change(() => { state.alarm = frame; });
+  },
+};
+
+export { rooms };

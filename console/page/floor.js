@@ -1,0 +1,74 @@
+// The floor wall. In: the floor's room, as whoever is logged in may see it. Out: a tile a machine, and for operators first
+// what is broken, silent or unconfirmed. Draws once a second besides, because values grow old by themselves.
+
+import { wire } from '../app.js';
+import { hubNow } from '../clock.js';
+import { preferDark, wirePrefs } from '../prefs.js';
+import * as session from '../session.js';
+import { state, subscribe, touch } from '../store.js';
+import { drawAttention } from '../view/attention.js';
+import { drawDetail, openDetail } from '../view/detail.js';
+import { byId, keyed, show, text } from '../view/dom.js';
+import { drawLink } from '../view/link.js';
+import { loginForm } from '../view/login.js';
+import { makeTile, updateTile } from '../view/tile.js';
+
+/** Tiles of a wall are nearest to this shape. */
+const TILE_SHAPE = 1.5;
+
+session.takeTokenFromAddress();
+wirePrefs(touch);
+if (session.claims().role === 'display' || !session.token()) preferDark();
+loginForm(byId('login-ways'), ['display', 'operator', 'coach', 'member'], enter);
+byId('full').addEventListener('click', () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()));
+byId('full').hidden = !document.fullscreenEnabled;
+subscribe(draw);
+setInterval(touch, 1000);
+addEventListener('resize', touch);
+enter();
+
+function enter() {
+  const gym = new URLSearchParams(location.search).get('gym') ?? session.gyms()[0];
+  if (gym) wire.watch(`floor:${gym}`);
+  wire.open();
+}
+
+const isStaff = () => state.me?.role === 'operator';
+
+function draw() {
+  drawLink();
+  text(byId('clock'), new Date(hubNow()).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }));
+  const floor = state.floor;
+  show(byId('attention'), Boolean(floor) && isStaff());
+  if (!floor) return;
+  text(byId('gym'), floor.name);
+  document.title = `${floor.name} · Spotter`;
+  const machines = [...floor.machines.values()].sort((a, b) => a.index - b.index);
+  drawCounts(machines);
+  if (isStaff()) drawAttention(machines, openDetail);
+  const grid = byId('grid');
+  fit(grid, machines.length);
+  const open = isStaff() ? openDetail : null;
+  keyed(grid, machines, (machine) => `${machine.machine}/${machine.kind}/${open ? 'open' : 'still'}`, (machine) => makeTile(machine, open), updateTile);
+  drawDetail();
+}
+
+function drawCounts(machines) {
+  for (const row of byId('counts').children) {
+    text(row.querySelector('dd'), String(machines.filter(({ availability }) => availability === row.dataset.availability).length));
+  }
+}
+
+/** A wall shows all machines without scrolling: as many columns as make tiles of a good shape. */
+function fit(grid, count) {
+  const wall = state.me?.role === 'display' && innerWidth >= 1100 && innerHeight >= 640 && count > 0;
+  document.body.classList.toggle('wall', wall);
+  if (!wall) { grid.style.removeProperty('--columns'); return; }
+  const { width, height } = byId('machines').getBoundingClientRect();
+  let best = 1, bestOff = Infinity;
+  for (let columns = 1; columns <= count; columns += 1) {
+    const off = Math.abs(Math.log((width / columns) / (height / Math.ceil(count / columns)) / TILE_SHAPE));
+    if (off < bestOff) [best, bestOff] = [columns, off];
+  }
+  grid.style.setProperty('--columns', String(best));
+}

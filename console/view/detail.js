@@ -1,0 +1,72 @@
+// One machine in the hands of an operator: what it says, its tickets, the code on its screen, a stop, and vouching for a member.
+// In: the machine's room and `GET /v1/machines/{id}`. Out: a dialog. The room is left when the dialog closes.
+
+import { dismiss, stop, stopText } from '../action/stop.js';
+import { approve } from '../action/claim.js';
+import { wire } from '../app.js';
+import { hubNow } from '../clock.js';
+import { token } from '../session.js';
+import { change, state, touch } from '../store.js';
+import { agoText } from '../units.js';
+import { attr, byId, h, keyed, show, text } from './dom.js';
+import { AVAILABILITY_WORDS, KIND_WORDS, STATUS_WORDS } from './tile.js';
+
+/** How often the code is read again: it lives for 60 s. */
+const CODE_EVERY_MS = 5000;
+let shown = null;
+let code = null;
+let timer = 0;
+
+const dialog = byId('detail');
+dialog.addEventListener('close', () => {
+  clearInterval(timer);
+  wire.unwatch(`machine:${shown}`);
+  dismiss(shown);
+  change(() => { state.machine = null; });
+  shown = null;
+});
+byId('detail-stop').addEventListener('click', () => stop(shown, 'staff, from the floor page'));
+byId('detail-approve').addEventListener('click', () => approve(shown));
+
+/** Opens the dialog for a machine. */
+export function openDetail(machine) {
+  shown = machine;
+  code = null;
+  wire.watch(`machine:${machine}`);
+  dialog.showModal();
+  readCode();
+  timer = setInterval(readCode, CODE_EVERY_MS);
+  touch();
+}
+
+async function readCode() {
+  const machine = shown;
+  try {
+    const answer = await fetch(`/v1/machines/${machine}`, { headers: { authorization: `Bearer ${token()}` }, signal: AbortSignal.timeout(4000) });
+    const body = answer.ok ? await answer.json() : {};
+    if (machine === shown) code = body.code?.code ?? body.code ?? null;
+  } catch {
+    if (machine === shown) code = null;
+  }
+  touch();
+}
+
+/** Brings the dialog up to date, if it is open. */
+export function drawDetail() {
+  const machine = shown && state.floor?.machines.get(shown);
+  if (!machine) return;
+  text(byId('detail-name'), machine.name);
+  attr(byId('detail-chip'), 'data-availability', machine.availability);
+  text(byId('detail-chip').querySelector('.word'), AVAILABILITY_WORDS[machine.availability]);
+  const facts = [
+    ['Kind', KIND_WORDS[machine.kind]], ['Where', machine.location || '–'], ['Says', STATUS_WORDS[machine.state] ?? 'nothing'],
+    ['Last heard', machine.heard_at_ms ? (hubNow() - machine.heard_at_ms < 1500 ? 'now' : `${agoText(hubNow() - machine.heard_at_ms)} ago`) : 'never'],
+    ['Claimed', state.machine?.claim ? 'yes' : 'no'], ['Code on its screen', code ?? '–'],
+  ];
+  keyed(byId('detail-facts'), facts, ([name]) => name, ([name]) => h('div', {}, h('dt', {}, name), h('dd', { data: { fact: name } })), (node, [, value]) => text(node.querySelector('dd'), value));
+  keyed(byId('detail-tickets'), machine.tickets, ({ ticket }) => ticket, ({ severity }) => h('li', { data: { kind: severity } }), (node, { text: words, opened_at_ms }) => text(node, `${words} · ${agoText(hubNow() - opened_at_ms)}`));
+  show(byId('detail-approve'), (state.floor.awaiting.get(shown) ?? 0) > hubNow());
+  const view = state.stops.get(shown);
+  text(byId('detail-stop-result'), view ? stopText(view) : '');
+  attr(byId('detail-stop-result'), 'data-result', view?.result ?? null);
+}

@@ -1,0 +1,179 @@
+//! A gym that trains by itself: forty machines on two gateways, members who come, claim, train and go. For `spotter demo`.
+//!
+//! In: a URL, tokens, and the ids under which the floor was provisioned ([`floor`]). Out: what a real club would send. It sees the hub as
+//! machines and phones do. Everything ends when the [`SimulatedGym`] is dropped.
+
+mod floor;
+mod member;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::frame::MachineStatus;
+use protocol::{GymId, MachineId, MemberId};
+use tokio::task::JoinSet;
+
+pub use floor::{Place, floor, spec_of};
+
+use crate::gateway::{Dice, Mischief, SimGateway};
+use crate::peer::Options;
+use crate::workout::Workout;
+
+/// Somebody who trains in the simulated gym.
+#[derive(Debug, Clone)]
+pub struct SimulatedMember {
+    /// The member, provisioned before.
+    pub member: MemberId,
+    /// A token that is good for the whole run.
+    pub token: String,
+}
+
+/// Everything that the gym needs to know.
+#[derive(Debug, Clone)]
+pub struct GymPlan {
+    /// `ws://host:port/v1/ws`.
+    pub url: String,
+    /// The gym.
+    pub gym: GymId,
+    /// Tokens of the two gateways, good for the whole run.
+    pub gateway_tokens: [String; 2],
+    /// Ids of the machines of [`floor`], in its order, each bound to its gateway.
+    pub machines: Vec<MachineId>,
+    /// Who comes and goes.
+    pub members: Vec<SimulatedMember>,
+    /// How many times faster than life; 1 for a demo.
+    pub speed: f64,
+    /// Draws who does what; the same seed makes the same afternoon.
+    pub seed: u64,
+    /// The boot that the machines start with: higher at each start of the demo on the same store. Seconds since 2020 will do.
+    pub boot: u32,
+}
+
+/// A running simulated gym.
+pub struct SimulatedGym {
+    gateways: [Arc<SimGateway>; 2],
+    #[expect(dead_code, reason = "dropping it ends the members")]
+    members: JoinSet<()>,
+}
+
+impl SimulatedGym {
+    /// Opens the gym: machines connect at once, members arrive over the first minute.
+    #[must_use]
+    pub fn start(plan: &GymPlan) -> Self {
+        let places = floor();
+        let gateways = [0, 1].map(|gateway| {
+            let placed = places.iter().zip(&plan.machines).enumerate().filter(|(_, (place, _))| place.gateway == gateway);
+            let specs = placed
+                .map(|(index, (place, machine))| {
+                    let mut spec = spec_of(place, index, *machine);
+                    spec.boot = plan.boot;
+                    spec
+                })
+                .collect();
+            let options = Options::new(plan.gateway_tokens[gateway].clone()).device(format!("sim-gateway-{gateway}"));
+            let seed = plan.seed.wrapping_add(gateway as u64) ^ u64::from(plan.boot);
+            Arc::new(SimGateway::start(&plan.url, options, specs, plan.speed, Mischief::default(), seed))
+        });
+        let workouts: Arc<[Arc<Workout>]> = Workout::shipped().into_iter().map(Arc::new).collect();
+        let mut members = JoinSet::new();
+        for (number, member) in plan.members.iter().enumerate() {
+            let life = member::Life {
+                url: plan.url.clone(),
+                gym: plan.gym,
+                member: member.clone(),
+                gateways: gateways.clone(),
+                workouts: workouts.clone(),
+                dice: Dice::new(plan.seed.wrapping_mul(31).wrapping_add(number as u64)),
+                speed: plan.speed,
+            };
+            let arrives = Duration::from_millis((number as f64 * 3_000.0 / plan.speed) as u64);
+            members.spawn(life.live(arrives));
+        }
+        let walk_ins = WalkIns { gateways: gateways.clone(), workouts, dice: Dice::new(plan.seed ^ 0x5eed), speed: plan.speed };
+        members.spawn(walk_ins.live());
+        Self { gateways, members }
+    }
+
+    /// The gateways, for whoever wants to press a key at a machine.
+    #[must_use]
+    pub const fn gateways(&self) -> &[Arc<SimGateway>; 2] {
+        &self.gateways
+    }
+
+    /// Machines that somebody trains on now.
+    #[must_use]
+    pub fn busy(&self) -> usize {
+        let playing =
+            |gateway: &Arc<SimGateway>| gateway.with(|core, _| core.machines().iter().filter(|machine| machine.is_playing()).count());
+        self.gateways.iter().map(playing).sum()
+    }
+}
+
+/// People who train without logging in: every few seconds one begins at a free machine.
+struct WalkIns {
+    gateways: [Arc<SimGateway>; 2],
+    workouts: Arc<[Arc<Workout>]>,
+    dice: Dice,
+    speed: f64,
+}
+
+/// Walk-ins leave the rest of the floor to members.
+const WALK_INS_MOST: usize = 10;
+const WALK_IN_EVERY_MS: f64 = 7_000.0;
+
+impl WalkIns {
+    async fn live(mut self) {
+        loop {
+            tokio::time::sleep(Duration::from_millis((WALK_IN_EVERY_MS / self.speed) as u64)).await;
+            let unclaimed = self.gateways[0]
+                .with(|core, _| core.machines().iter().filter(|machine| machine.is_playing() && machine.claim().is_none()).count());
+            if unclaimed < WALK_INS_MOST {
+                let stretch = stretch(&self.workouts, &mut self.dice);
+                let speed = self.speed;
+                let pick = self.dice.roll();
+                self.gateways[0].with(|core, now_ms| {
+                    let free: Vec<_> = core.machines().iter().filter(|machine| is_free(machine)).map(crate::gateway::Machine::id).collect();
+                    if let Some(machine) = free.get(pick as usize % free.len().max(1)) {
+                        core.at(*machine, |machine, out| machine.play(stretch, speed, now_ms, out));
+                    }
+                });
+            }
+        }
+    }
+}
+
+fn is_free(machine: &crate::gateway::Machine) -> bool {
+    machine.state() == MachineStatus::Idle && machine.claim().is_none() && !machine.is_playing()
+}
+
+/// Three to ten minutes out of one of the workouts.
+fn stretch(workouts: &[Arc<Workout>], dice: &mut Dice) -> Arc<Workout> {
+    let workout = &workouts[dice.below(workouts.len() as u64) as usize];
+    let length = 180 + dice.below(420) as usize;
+    let from = dice.below(workout.records.len().saturating_sub(length) as u64) as usize;
+    let until = (from + length).min(workout.records.len());
+    Arc::new(Workout { name: workout.name.clone(), records: workout.records[from..until].to_vec() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_floor_has_forty_machines_on_two_gateways() {
+        let places = floor();
+        assert_eq!(places.len(), 40);
+        assert_eq!(places.iter().filter(|place| place.gateway == 1).count(), 10);
+        let names: std::collections::HashSet<_> = places.iter().map(|place| &place.name).collect();
+        assert_eq!(names.len(), 40);
+    }
+
+    #[test]
+    fn a_stretch_is_never_empty_and_lies_inside_its_workout() {
+        let workouts: Vec<_> = Workout::shipped().into_iter().map(Arc::new).collect();
+        let mut dice = Dice::new(3);
+        for _ in 0..200 {
+            assert!(stretch(&workouts, &mut dice).records.len() >= 150);
+        }
+    }
+}
