@@ -117,7 +117,7 @@ fn groups(table: &'static Table, layout: Layout, reading: &Reading, extensions: 
 /// Writes a reading as values of a characteristic, none longer than `bytes_max` (at least 20).
 ///
 /// A data record that is too long is split: More Data is set on all parts but the last, which carries the bit-0 fields. Cycling
-/// power carries power alone; CSC and RSC, which carry counters, carry nothing: build their [`Record`]s from bytes.
+/// power carries power alone; CSC and RSC, which carry counters, carry nothing: see [`Record::of_fields`].
 #[must_use]
 pub fn encode_reading(characteristic: Characteristic, layout: Layout, reading: &Reading, bytes_max: usize) -> Encoded {
     match characteristic {

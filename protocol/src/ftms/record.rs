@@ -10,7 +10,7 @@ use super::bits::{Bits, Width, put};
 use super::issue::{Issue, Issues};
 use super::layout::{Layout, choose, present};
 use super::quirk::Quirks;
-use super::table::{self, Row, Table};
+use super::table::{self, Row, Table, When};
 use crate::Field;
 
 /// One notification, taken apart.
@@ -73,6 +73,38 @@ impl Record {
         } else {
             self.issues.add_if(!bits.0.is_empty(), Issue::TrailingBytes);
         }
+    }
+
+    /// A record of named fields with their raw numbers, in the units of the characteristic: how simulated machines say what no
+    /// reading has, such as the revolutions of a crank. A data record without its bit-0 fields goes on (More Data).
+    ///
+    /// None where a name is not of this characteristic, a number does not fit, or a field is missing that others cannot come without.
+    #[must_use]
+    pub fn of_fields(characteristic: Characteristic, layout: Layout, fields: &[(&str, i64)]) -> Option<Self> {
+        let table = table::of(characteristic)?;
+        let holds = |row: &Row, raw: i64| {
+            let (low, high) = row.forms[layout as usize].width.bounds();
+            (low..=high).contains(&raw)
+        };
+        let mut record = Self::empty(characteristic, layout, 0);
+        let mut ends = !table.split;
+        for &(name, raw) in fields {
+            let at = table.rows.iter().position(|row| row.name == name && holds(row, raw))?;
+            match table.rows[at].when {
+                When::Set(bit) => record.flags |= 1 << bit,
+                When::Clear(_) => ends = true,
+                When::Always => (),
+            }
+            record.values.push((at as u8, Some(raw)));
+        }
+        record.flags |= u32::from(!ends);
+        for (at, row) in present(table, record.flags) {
+            if record.values.iter().all(|(given, _)| *given != at) {
+                row.shared.then(|| record.values.push((at, None)))?;
+            }
+        }
+        record.values.sort_unstable_by_key(|(at, _)| *at);
+        record.values.windows(2).all(|pair| pair[0].0 < pair[1].0).then_some(record)
     }
 
     /// A record of these raw numbers, for the encoder; rows in order.
