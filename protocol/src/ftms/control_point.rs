@@ -20,8 +20,8 @@ pub(super) struct Number {
 /// A procedure that sets something, and the status that tells of it.
 #[derive(Debug)]
 pub(super) struct Procedure {
-    op: u8,
-    status: u8,
+    pub(super) op: u8,
+    pub(super) status: u8,
     pub(super) numbers: &'static [Number],
 }
 
@@ -32,7 +32,8 @@ const SECONDS: Number = number("seconds", U16, 1);
 const SIMULATION: &[Number] =
     &[number("wind_mps", S16, 1_000), number("grade_pct", S16, 100), number("crr", U8, 10_000), number("cw_kg_per_m", U8, 100)];
 
-static PROCEDURES: &[Procedure] = &[
+/// All procedures that set something.
+pub(super) static PROCEDURES: &[Procedure] = &[
     Procedure { op: 0x02, status: 0x05, numbers: &[number("speed_kmh", U16, 100)] },
     Procedure { op: 0x03, status: 0x06, numbers: &[number("inclination_pct", S16, 10)] },
     Procedure { op: 0x04, status: 0x07, numbers: &[number("resistance", S16, 10)] },
@@ -50,6 +51,15 @@ static PROCEDURES: &[Procedure] = &[
     Procedure { op: 0x12, status: 0x13, numbers: &[number("circumference_mm", U16, 10)] },
     Procedure { op: 0x14, status: 0x15, numbers: &[number("cadence_rpm", U16, 2)] },
 ];
+
+impl Procedure {
+    /// Names of its numbers, each once.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.numbers.iter().map(|number| number.name).collect();
+        names.dedup();
+        names
+    }
+}
 
 /// The numbers that come with an op code of the control point.
 pub(super) fn numbers_of_request(op: u8) -> Option<&'static [Number]> {

@@ -31,6 +31,7 @@ pub use feature::{Feature, Range};
 pub use issue::{FtmsError, Issue, Issues};
 pub use layout::{Layout, NOTIFICATION_BYTES_MIN};
 pub use merge::{Merged, OPEN_RECORDS_MAX, OpenRecords, WINDOW_MS};
+pub use names::target_names;
 pub use quirk::Quirks;
 pub use reading::{Encoded, encode_reading};
 pub use record::Record;

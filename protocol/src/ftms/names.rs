@@ -5,8 +5,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::control_point::{Number, RESISTANCE_SHORT, numbers_of_request, numbers_of_status};
+use super::control_point::{Number, PROCEDURES, RESISTANCE_SHORT, numbers_of_request, numbers_of_status};
 use super::status::SPIN_DOWN_STATUS;
+use super::table;
 use super::{Characteristic, ControlPoint, Decoded, Feature, FtmsError, Issue, Issues, Record};
 
 /// The row of a cycling power measurement that holds two angles of twelve bits.
@@ -23,6 +24,38 @@ fn put_issues(object: &mut Map<String, Value>, issues: Issues) {
         object.insert("issues".into(), issues.iter().map(Issue::name).collect());
         object.insert("truncated".into(), issues.has(Issue::Truncated).into());
     }
+}
+
+impl Characteristic {
+    /// Names of its fields in the readable form, in order of the bytes where it has a table; `issues` and `error` not among them.
+    #[must_use]
+    pub fn field_names(self) -> Vec<&'static str> {
+        let Some(table) = table::of(self) else { return self.names_without_table().to_vec() };
+        let of_row = |name: &'static str| if name == ANGLES { vec!["max_angle_deg", "min_angle_deg"] } else { vec![name] };
+        let mut names: Vec<_> = table.rows.iter().flat_map(|row| of_row(row.name)).collect();
+        names.extend(table.flag_values.iter().map(|(_, name)| *name));
+        if self == Self::HeartRate {
+            names.extend(["sensor_contact", "rr_1024", "rr_ms"]);
+        }
+        names.dedup();
+        names
+    }
+
+    fn names_without_table(self) -> &'static [&'static str] {
+        match self {
+            Self::Feature => &["machine_bits", "target_bits"],
+            Self::TrainingStatus => &["status", "string"],
+            Self::ControlPoint => &["op", "action", "request_op", "result", "target_speed_low_kmh", "target_speed_high_kmh"],
+            Self::MachineStatus => &["op", "action", "spin_down_status"],
+            _ => &["min", "max", "increment", "unit"],
+        }
+    }
+}
+
+/// Names of the numbers that requests and machine status carry, each beside its op code.
+#[must_use]
+pub fn target_names() -> Vec<(u8, u8, Vec<&'static str>)> {
+    PROCEDURES.iter().map(|procedure| (procedure.op, procedure.status, procedure.names())).collect()
 }
 
 impl Record {

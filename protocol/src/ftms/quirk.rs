@@ -59,7 +59,7 @@ pub static QUIRKS: &[Quirk] = &[
         characteristic: Characteristic::IndoorBike,
         rule: Rule::Implied { when: 1 << 3, also: 1 << 2 },
         by_length: true,
-        source: "cagnulein/qdomyos-zwift device logs: flags fa 09, both cadences in a record of two bytes more",
+        source: "TrackMyIndoorWorkout test/life_fitness_indoor_bike_test.dart: flags fa 09, both cadences, two bytes more than declared",
     },
     Quirk {
         id: "life-fitness-elliptical-speed",

@@ -51,7 +51,8 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// A source of which nothing was heard yet.
+    /// A source of which nothing was heard yet. Where its seqs do not begin with 1 now, say so by `pass(1, first - 1)`: the first
+    /// record would else wait for a tick, because a part of it might still come.
     #[must_use]
     pub fn new(quirks: Quirks) -> Self {
         let late_parts = quirks.has(Characteristic::Rower, Rule::LateParts);

@@ -1,8 +1,10 @@
-//! The generated blocks of `docs/PROTOCOL.md`: frames, types, fields of readings, limits.
+//! The generated blocks of `docs/PROTOCOL.md`: frames, types, fields of readings, characteristics, quirks, limits.
 //!
 //! The prose around them is written by hand. A block stands between `<!-- generated: NAME -->` and `<!-- end -->`.
 
 use protocol::Field;
+use protocol::ftms::quirk::{QUIRKS, QUIRKS_VERSION};
+use protocol::ftms::{Characteristic, target_names};
 use serde_json::Value;
 
 use crate::ordered::{Orders, orders};
@@ -29,6 +31,8 @@ pub(crate) fn blocks() -> Vec<(&'static str, String)> {
         ("server frames", frames(&document, &orders, 1)),
         ("types", types(&document, &orders)),
         ("reading", reading()),
+        ("characteristics", characteristics()),
+        ("quirks", quirks()),
         ("limits", crate::limits::write()),
     ]
 }
@@ -171,4 +175,27 @@ fn reading() -> String {
         protocol::field::RR_NAME,
         protocol::limits::RR_MAX
     )
+}
+
+fn characteristics() -> String {
+    let mut text = "| UUID | name | fields |\n|---|---|---|\n".to_owned();
+    for known in Characteristic::ALL {
+        let fields: Vec<String> = known.field_names().iter().map(|name| format!("`{name}`")).collect();
+        text += &format!("| `{:#06x}` | `{}` | {} |\n", known.uuid(), known.name(), fields.join(" "));
+    }
+    text += "\nNumbers of requests to the control point and of machine status, by their op codes:\n\n| request | status | numbers |\n|---:|---:|---|\n";
+    for (request, status, names) in target_names() {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        text += &format!("| {request} | {status} | {} |\n", names.join(" "));
+    }
+    text
+}
+
+fn quirks() -> String {
+    let mut text = format!("Version {QUIRKS_VERSION}.\n\n| quirk | vendor | models | characteristic | seen in |\n|---|---|---|---|---|\n");
+    for quirk in QUIRKS {
+        let models = if quirk.models.is_empty() { "all".to_owned() } else { quirk.models.join(", ") };
+        text += &format!("| `{}` | {} | {models} | `{}` | {} |\n", quirk.id, quirk.vendor, quirk.characteristic.name(), quirk.source);
+    }
+    text
 }
