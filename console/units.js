@@ -19,25 +19,26 @@ const same = (unit) => () => unit;
  * @property {(system: string) => string} unit
  * @property {(value: number, system: string) => number} scale   wire integer to the unit shown
  * @property {(shown: number) => string} format
+ * @property {number} [span]      least height of a chart, in the unit shown
  * @property {boolean} [lowIsUp]   less is more, as with a pace
  */
 
 /** @type {Record<string, Shown>} */
 export const FIELDS = {
-  speed_centikmh: { label: 'Speed', unit: (s) => (s === 'mi' ? 'mph' : 'km/h'), scale: (v, s) => v / 100 / (s === 'mi' ? MILE_KM : 1), format: fixed(1) },
+  speed_centikmh: { span: 2, label: 'Speed', unit: (s) => (s === 'mi' ? 'mph' : 'km/h'), scale: (v, s) => v / 100 / (s === 'mi' ? MILE_KM : 1), format: fixed(1) },
   pace: { label: 'Pace', unit: (s) => (s === 'mi' ? '/mi' : '/km'), scale: (v, s) => (v > 30 ? 360_000 / v * (s === 'mi' ? MILE_KM : 1) : NaN), format: minutes, lowIsUp: true },
-  cadence_half_rpm: { label: 'Cadence', unit: same('rpm'), scale: (v) => v / 2, format: fixed(0) },
-  power_w: { label: 'Power', unit: same('W'), scale: (v) => v, format: fixed(0) },
-  heart_rate_bpm: { label: 'Heart rate', unit: same('bpm'), scale: (v) => v, format: fixed(0) },
+  cadence_half_rpm: { span: 20, label: 'Cadence', unit: same('rpm'), scale: (v) => v / 2, format: fixed(0) },
+  power_w: { span: 60, label: 'Power', unit: same('W'), scale: (v) => v, format: fixed(0) },
+  heart_rate_bpm: { span: 20, label: 'Heart rate', unit: same('bpm'), scale: (v) => v, format: fixed(0) },
   distance_m: { label: 'Distance', unit: (s) => (s === 'mi' ? 'mi' : 'km'), scale: (v, s) => v / 1000 / (s === 'mi' ? MILE_KM : 1), format: fixed(2) },
   energy_kcal: { label: 'Energy', unit: same('kcal'), scale: (v) => v, format: fixed(0) },
   elapsed_s: { label: 'Time', unit: same(''), scale: (v) => v, format: clock },
   incline_permille: { label: 'Incline', unit: same('%'), scale: (v) => v / 10, format: fixed(1) },
   resistance_tenths: { label: 'Resistance', unit: same(''), scale: (v) => v / 10, format: (v) => (Number.isInteger(v) ? String(v) : v.toFixed(1)) },
-  pace_s_per_500m: { label: 'Pace', unit: same('/500 m'), scale: (v) => (v > 0 ? v : NaN), format: minutes, lowIsUp: true },
-  stroke_rate_half_spm: { label: 'Stroke rate', unit: same('spm'), scale: (v) => v / 2, format: fixed(0) },
+  pace_s_per_500m: { span: 20, label: 'Pace', unit: same('/500 m'), scale: (v) => (v > 0 ? v : NaN), format: minutes, lowIsUp: true },
+  stroke_rate_half_spm: { span: 8, label: 'Stroke rate', unit: same('spm'), scale: (v) => v / 2, format: fixed(0) },
   stroke_count: { label: 'Strokes', unit: same(''), scale: (v) => v, format: fixed(0) },
-  step_per_min: { label: 'Step rate', unit: same('/min'), scale: (v) => v, format: fixed(0) },
+  step_per_min: { span: 20, label: 'Step rate', unit: same('/min'), scale: (v) => v, format: fixed(0) },
   step_count: { label: 'Steps', unit: same(''), scale: (v) => v, format: fixed(0) },
   floor_count: { label: 'Floors', unit: same(''), scale: (v) => v, format: fixed(0) },
 };

@@ -15,6 +15,7 @@ import { makeTile, updateTile } from '../view/tile.js';
 
 /** Tiles of a wall are nearest to this shape. */
 const TILE_SHAPE = 1.5;
+const EMPTY_WEIGHT = 3;
 
 session.takeTokenFromAddress();
 wirePrefs(touch);
@@ -67,7 +68,9 @@ function fit(grid, count) {
   const { width, height } = byId('machines').getBoundingClientRect();
   let best = 1, bestOff = Infinity;
   for (let columns = 1; columns <= count; columns += 1) {
-    const off = Math.abs(Math.log((width / columns) / (height / Math.ceil(count / columns)) / TILE_SHAPE));
+    const rows = Math.ceil(count / columns);
+    // A last row that is nearly empty looks broken: empty places weigh as well.
+    const off = Math.abs(Math.log((width / columns) / (height / rows) / TILE_SHAPE)) + EMPTY_WEIGHT * (rows * columns - count) / count;
     if (off < bestOff) [best, bestOff] = [columns, off];
   }
   grid.style.setProperty('--columns', String(best));

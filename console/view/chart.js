@@ -12,9 +12,14 @@ const PAD = { left: 40, right: 10, top: 8, bottom: 26 };
 const HEIGHT = 150;
 const clockOf = (at) => new Date(at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 
-/** Three round numbers that hold low and high between them. */
-export function scaleOf(low, high) {
-  const span = Math.max(high - low, Math.abs(high) * 0.1, 1);
+/**
+ * Round numbers that hold lowest and highest between them; `spanMin` keeps noise from looking like hills.
+ * @returns {{from: number, to: number, step: number}}
+ */
+export function scaleOf(lowest, highest, spanMin = 1) {
+  const missing = Math.max(0, spanMin - (highest - lowest)) / 2;
+  const low = lowest >= 0 ? Math.max(0, lowest - missing) : lowest - missing, high = highest + missing;
+  const span = Math.max(high - low, 1e-6);
   const magnitude = 10 ** Math.floor(Math.log10(span / 2));
   const step = [1, 2, 2.5, 5, 10].map((factor) => factor * magnitude).find((size) => Math.floor(low / size) * size + 3 * size >= high) ?? magnitude * 20;
   const from = Math.floor(low / step) * step;
@@ -116,8 +121,8 @@ export class Chart {
     const values = this.#points.map(({ value }) => value);
     if (limit !== null) values.push(limit);
     const low = values.length ? Math.min(...values) : 0, high = values.length ? Math.max(...values) : 1;
-    const { from, to, step } = scaleOf(low, high);
-    const { lowIsUp, format } = FIELDS[this.#field];
+    const { lowIsUp, format, span } = FIELDS[this.#field];
+    const { from, to, step } = scaleOf(low, high, span);
     const width = this.#width - PAD.left - PAD.right, height = HEIGHT - PAD.top - PAD.bottom;
     this.#toX = (at) => PAD.left + ((at - this.#from) / (this.#to - this.#from)) * width;
     this.#toY = (value) => PAD.top + (lowIsUp ? (value - from) / (to - from) : 1 - (value - from) / (to - from)) * height;

@@ -6,6 +6,7 @@ import { freshness } from '../fresh.js';
 import { prefs } from '../prefs.js';
 import { agoText, FIELDS, NONE, OF_KIND, valueText } from '../units.js';
 import { attr, h, text } from './dom.js';
+import { icon } from './icon.js';
 
 export const AVAILABILITY_WORDS = { available: 'Free', occupied: 'In use', maintenance: 'Out of order', unknown: 'Unknown' };
 export const STATUS_WORDS = {
@@ -24,7 +25,7 @@ export function makeTile(machine, open) {
     h('span', { class: 'figure' }, NONE), h('span', { class: 'unit' }), at === 0 ? null : h('span', { class: 'label' }, FIELDS[field].label));
   return h(open ? 'button' : 'article', { class: 'tile', type: open ? 'button' : null, onclick: open ? () => open(machine.machine) : undefined, data: { machine: machine.machine } },
     h('span', { class: 'head' }, h('span', { class: 'name' }), h('span', { class: 'chip' }, h('span', { class: 'mark', 'aria-hidden': 'true' }), h('span', { class: 'word' }))),
-    h('span', { class: 'values' }, ...values.map(cell)),
+    h('span', { class: 'values' }, ...values.map(cell)), icon(machine.kind),
     h('span', { class: 'foot' }, h('span', { class: 'who' }), h('span', { class: 'age' })));
 }
 
@@ -53,6 +54,6 @@ function updateValue(cell, machine, ageMs) {
 
 function footOf(machine) {
   if (machine.availability === 'unknown') return machine.heard_at_ms ? `Silent for ${agoText(hubNow() - machine.heard_at_ms)}` : 'Never heard';
-  if (machine.availability === 'available') return KIND_WORDS[machine.kind];
+  if (machine.availability === 'available') return machine.location || KIND_WORDS[machine.kind];
   return STATUS_WORDS[machine.state] ?? KIND_WORDS[machine.kind];
 }
