@@ -4,19 +4,6 @@ import { wire } from '../app.js';
 import { change, state } from '../store.js';
 import * as session from '../session.js';
 
-const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/i;
-
-/**
- * What a scanned or typed text points at: six digits are a code, a UUID is a sticker.
- * @returns {{code: string}|{sticker: string}|null}
- */
-export function pointsAt(text) {
-  const sticker = text.match(UUID);
-  if (sticker) return { sticker: sticker[0].toLowerCase() };
-  const code = text.replace(/[\s-]/g, '').match(/(?<!\d)\d{6}(?!\d)/);
-  return code ? { code: code[0] } : null;
-}
-
 /** The gym that the member stands in: that of the visit, else the token's first. */
 export const gym = () => (state.member?.visit?.state === 'active' ? state.member.visit.gym : null) ?? session.gyms()[0] ?? state.floor?.gym ?? null;
 

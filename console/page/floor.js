@@ -14,7 +14,7 @@ import { loginForm } from '../view/login.js';
 import { makeTile, updateTile } from '../view/tile.js';
 
 /** Tiles of a wall are nearest to this shape. */
-const TILE_SHAPE = 1.5;
+const TILE_SHAPE = 1.35;
 const EMPTY_WEIGHT = 3;
 
 session.takeTokenFromAddress();

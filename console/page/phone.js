@@ -2,7 +2,8 @@
 // In: the member's room, and those of the claim it tells of. Out: what is drawn by `view/`. A reload brings everything back from
 // the member's room and the workout's ring; this page keeps only the token.
 
-import { claim, pointsAt } from '../action/claim.js';
+import { claim } from '../action/claim.js';
+import { pointsAt } from '../aim.js';
 import { on, wire } from '../app.js';
 import { wirePrefs } from '../prefs.js';
 import * as session from '../session.js';

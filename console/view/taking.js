@@ -1,7 +1,8 @@
 // Taking a machine: the code, the scanner, the wait for the second sign, what is free; and leaving again.
 // In: `state.member`, `state.awaiting`, `state.floor`. Out: claims and releases.
 
-import { checkOut, claim, pointsAt, release } from '../action/claim.js';
+import { checkOut, claim, release } from '../action/claim.js';
+import { pointsAt } from '../aim.js';
 import { hubNow } from '../clock.js';
 import { change, state } from '../store.js';
 import { byId, h, keyed, show, text } from './dom.js';

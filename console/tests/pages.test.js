@@ -1,0 +1,315 @@
+// The pages in Chromium against a hub with its demo gym: nothing is played by a double. Where a test needs a silent or a cut link, it
+// holds back frames on their way, as a bad network does; what arrives is the hub's own.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { complaints, launch, open, overflows, words } from './support/browser.js';
+import { login, startHub, until } from './support/hub.js';
+
+/** @type {import('playwright-core').Browser} */ let browser;
+/** @type {{url: string, stop: () => Promise<void>}} */ let hub;
+/** @type {import('playwright-core').Page} */ let phone;
+/** @type {{sent: any[], got: any[]}} */ const traffic = { sent: [], got: [] };
+
+before(async () => { [hub, browser] = await Promise.all([startHub(), launch()]); }, { timeout: 120_000 });
+after(async () => {
+  await browser?.close();
+  await hub?.stop();
+});
+
+const LONG = { timeout: 90_000 };
+/** Readings, ticks and results come within seconds; a debug build on busy cores is given more. */
+const SOON = 20_000;
+const points = (page, field) => page.locator(`.chart[data-field="${field}"] .plot`).getAttribute('data-points', { timeout: 1000 }).then(Number, () => 0);
+/** How many unbroken lines a chart draws. */
+const lines = (page, field) => page.locator(`.chart[data-field="${field}"] .line`).getAttribute('d').then((path) => (path?.match(/M/g) ?? []).length);
+const missing = (page) => page.locator('#charts').getAttribute('data-missing').then(Number);
+const chartField = (page) => page.locator('.chart').evaluateAll((charts) => charts.map((chart) => chart.dataset.field));
+
+/** A free machine with a code on its screen, as an operator reads it. */
+async function freeCode(kinds = /^(treadmill|bike|rower|cross_trainer)$/) {
+  const page = await open(browser, hub.url, { path: '/floor.html', role: 'operator', width: 1440, height: 900 });
+  try {
+    await page.waitForSelector('.tile[data-availability="available"]', { timeout: SOON });
+    for (const tile of await page.locator('.tile[data-availability="available"]').all()) {
+      if (!kinds.test(await tile.getAttribute('data-kind') ?? '')) continue;
+      await tile.click();
+      const code = await until(() => words(page, '[data-fact="Code on its screen"]').then((text) => text.match(/^\d{6}$/)?.[0]), 3000).catch(() => null);
+      if (code) return code;
+      await page.keyboard.press('Escape');
+    }
+    throw new Error('no free machine shows a code');
+  } finally {
+    await page.context().close();
+  }
+}
+
+/** Presses Tab until the element has the focus; false after `most` presses. */
+async function tabTo(page, selector, most = 40) {
+  for (let press = 0; press < most; press += 1) {
+    if (await page.evaluate((wanted) => document.activeElement?.matches(wanted), selector)) return true;
+    await page.keyboard.press('Tab');
+  }
+  return false;
+}
+
+function listen(page) {
+  page.on('websocket', (socket) => {
+    socket.on('framesent', ({ payload }) => traffic.sent.push(JSON.parse(String(payload))));
+    socket.on('framereceived', ({ payload }) => traffic.got.push(JSON.parse(String(payload))));
+  });
+}
+
+test('the front page says what Spotter is not, and its dev login leads on', LONG, async () => {
+  const page = await open(browser, hub.url, { path: '/', width: 1440, height: 900 });
+  assert.match(await words(page, '.notice'), /not an emergency stop/);
+  await page.click('button[data-role="member"]');
+  await page.waitForURL('**/phone.html', { timeout: SOON });
+  await page.waitForSelector('#link[data-stage="live"]', { timeout: SOON });
+  const stored = await page.evaluate(() => ({ local: Object.keys(localStorage), session: Object.keys(sessionStorage).sort() }));
+  assert.deepEqual(stored.local, [], 'nothing is kept beyond the tab');
+  assert.deepEqual(stored.session.filter((key) => !['spotter.token', 'spotter.ticket', 'spotter.login', 'spotter.device'].includes(key)), []);
+  assert.ok(!page.url().includes('token'));
+  await page.context().close();
+});
+
+test('the wall shows every machine without scrolling, and changes with the ticks', LONG, async () => {
+  const page = await open(browser, hub.url, { path: '/floor.html', role: 'display', width: 1920, height: 1080 });
+  await until(() => page.locator('.tile').count().then((count) => count >= 20), SOON);
+  await until(() => page.locator('.tile[data-availability="occupied"][data-fresh="fresh"]').count(), SOON);
+  const before = await words(page, '#grid');
+  await until(() => words(page, '#grid').then((now) => now !== before), SOON);
+  await until(() => page.evaluate(() => document.body.classList.contains('wall') && document.documentElement.scrollHeight <= innerHeight), SOON);
+  const shot = await page.screenshot();
+  assert.ok(shot.length > 50_000, `a wall of values is no blank picture (${shot.length} bytes)`);
+  await page.context().close();
+});
+
+test('values grow stale and then go blank by the page’s own clock when the hub falls silent', LONG, async () => {
+  let silent = false;
+  const page = await open(browser, hub.url, { path: '/floor.html', role: 'display', width: 1920, height: 1080, route: (target) => target.routeWebSocket('**/v1/ws', (socket) => {
+    const server = socket.connectToServer();
+    server.onMessage((message) => { if (!silent) socket.send(message); });
+  }) });
+  const fresh = () => page.locator('.tile[data-fresh="fresh"]').count();
+  await until(fresh, SOON);
+  silent = true;
+  await until(() => page.locator('.tile[data-fresh="stale"] .age').filter({ hasText: 's old' }).count(), SOON);
+  await until(async () => await fresh() === 0 && await page.locator('.tile[data-fresh="stale"]').count() === 0, SOON);
+  silent = false;
+  await until(fresh, SOON);
+  await page.context().close();
+});
+
+test('an operator sees what needs somebody first, and reads a machine’s code by keyboard', LONG, async () => {
+  const page = await open(browser, hub.url, { path: '/floor.html', role: 'operator', width: 1440, height: 900 });
+  await page.waitForSelector('#attention:not([hidden])', { timeout: SOON });
+  await page.waitForSelector('.tile', { timeout: SOON });
+  assert.ok(await tabTo(page, 'button.tile', 60));
+  const name = await page.evaluate(() => document.activeElement?.querySelector('.name')?.textContent);
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('#detail[open]');
+  assert.equal(await words(page, '#detail-name'), name);
+  await page.keyboard.press('Escape');
+  await until(() => page.evaluate(() => document.activeElement?.matches('button.tile')), SOON);
+  await page.context().close();
+});
+
+test('a wrong code is refused in words', LONG, async () => {
+  const page = await open(browser, hub.url, { path: '/phone.html', role: 'member' });
+  await page.waitForSelector('#take:not([hidden])', { timeout: SOON });
+  await page.fill('#code', '12');
+  await page.keyboard.press('Enter');
+  assert.match(await words(page, '#claim-result'), /six digits/);
+  await page.fill('#code', '000000');
+  await page.keyboard.press('Enter');
+  await until(() => words(page, '#claim-result').then((text) => /shows this code/.test(text)), SOON);
+  await page.context().close();
+});
+
+test('a phone claims by the code shown, by keyboard alone, and its charts grow', LONG, async () => {
+  phone = await open(browser, hub.url, { path: '/', role: undefined });
+  listen(phone);
+  await phone.goto(`${hub.url}/phone.html#token=${(await login(hub.url, 'member')).token}`);
+  await phone.waitForSelector('#take:not([hidden])', { timeout: SOON });
+  const code = await freeCode();
+  assert.ok(await tabTo(phone, '#code'), 'the code field is reached by Tab');
+  assert.notEqual(await phone.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), 'none', 'focus is seen');
+  await phone.keyboard.type(code);
+  assert.ok(await tabTo(phone, '#claim', 3), 'the button comes next');
+  await phone.keyboard.press('Enter');
+  await phone.waitForSelector('#training:not([hidden])', { timeout: SOON });
+  await until(async () => (await chartField(phone)).length >= 1 && await points(phone, (await chartField(phone)).at(-1)) >= 5, SOON * 2);
+  const field = (await chartField(phone)).at(-1);
+  const had = await points(phone, field);
+  await until(async () => await points(phone, field) > had, SOON);
+  assert.equal(await missing(phone), 0);
+});
+
+test('saved is shown once the hub says stored', LONG, async () => {
+  await until(() => phone.locator('#saved').getAttribute('data-saved').then((stage) => stage === 'all' || stage === 'some'), SOON);
+  assert.ok(traffic.got.some((frame) => frame.t === 'saved'), 'a saved frame came before the mark');
+  assert.match(await words(phone, '#saved'), /Saved to/);
+});
+
+test('saved is not shown while no frame says so, however many readings are seen', LONG, async () => {
+  let held = true;
+  const page = await open(browser, hub.url, { path: '/phone.html', role: 'member', route: (target) => target.routeWebSocket('**/v1/ws', (socket) => {
+    const server = socket.connectToServer();
+    server.onMessage((message) => { if (!held || JSON.parse(String(message)).t !== 'saved') socket.send(message); });
+  }) });
+  await page.waitForSelector('#training:not([hidden])', { timeout: SOON });
+  const seen = () => page.locator('#saved').getAttribute('data-seen').then(Number);
+  const first = await until(seen, SOON);
+  await until(async () => await seen() >= first + 3, SOON);
+  assert.equal(await page.locator('#saved').getAttribute('data-saved'), 'none');
+  assert.doesNotMatch(await words(page, '#saved'), /^Saved/);
+  held = false;
+  await until(() => words(page, '#saved').then((text) => /^Saved to/.test(text)), SOON);
+  await page.context().close();
+});
+
+test('a reload brings the chart back without a gap', LONG, async () => {
+  const field = (await chartField(phone)).at(-1);
+  const had = await points(phone, field);
+  const broken = await lines(phone, field);
+  await phone.reload();
+  await until(async () => await points(phone, field) >= had, SOON);
+  assert.equal(await missing(phone), 0);
+  assert.equal(await lines(phone, field), broken);
+});
+
+test('a cut network is resumed, and the readings of meanwhile are in the chart', LONG, async () => {
+  const field = (await chartField(phone)).at(-1);
+  const broken = await lines(phone, field);
+  const had = await points(phone, field);
+  await phone.context().setOffline(true);
+  await phone.waitForSelector('#link[data-stage="waiting"], #link[data-stage="connecting"]', { timeout: SOON });
+  // A heart rate is stale after 5 s: so long the link was away.
+  await until(() => phone.locator('.now-value[data-field="heart_rate_bpm"]:not([data-fresh="fresh"])').count(), SOON);
+  await phone.context().setOffline(false);
+  await phone.waitForSelector('#link[data-stage="live"]', { timeout: SOON });
+  await until(async () => await points(phone, field) >= had + 5, SOON);
+  await until(async () => await missing(phone) === 0, SOON);
+  assert.equal(await lines(phone, field), broken);
+  const hello = traffic.sent.filter((frame) => frame.t === 'hello').at(-1);
+  assert.ok(hello.ticket, 'resumed by ticket');
+  assert.ok(hello.rooms.every((room) => room.epoch), 'each room from where it was known');
+});
+
+test('a control shows how far it truly came', LONG, async () => {
+  const stepper = phone.locator('.stepper[data-target]').first();
+  if (await stepper.count() === 0) { assert.match(await words(phone, '#control-hint'), /takes no targets|only|not control/); return; }
+  const down = stepper.locator('button').first();
+  await (await down.isEnabled() ? down : stepper.locator('button').last()).click();
+  const result = () => stepper.locator('.result').getAttribute('data-result');
+  await until(async () => ['applied', 'refused', 'unknown', 'expired', 'lost'].includes(String(await result())), SOON);
+  const sent = traffic.sent.filter((frame) => frame.t === 'control').at(-1);
+  const told = traffic.got.filter((frame) => frame.id === sent.id || frame.req === sent.req).map((frame) => frame.result ?? frame.t);
+  assert.ok(await result() === 'applied' ? told.includes('applied') : true, `applied only where a frame said so: ${told}`);
+});
+
+test('nothing scrolls sideways at 200 % zoom and at 320 px, and the stop stays in reach', LONG, async () => {
+  for (const [width, height] of [[195, 422], [320, 640], [720, 450]]) {
+    for (const [path, role] of [['/', undefined], ['/floor.html', 'operator'], ['/phone.html', 'member']]) {
+      const page = await open(browser, hub.url, { path, role, width, height });
+      if (path === '/phone.html') await page.waitForSelector('#training:not([hidden])', { timeout: SOON });
+      if (path === '/floor.html') await page.waitForSelector('.tile', { timeout: SOON });
+      assert.equal(await overflows(page), false, `${path} at ${width} px`);
+      if (path === '/phone.html') {
+        const box = await page.locator('#stop').boundingBox();
+        assert.ok(box && box.y + box.height <= height && box.height >= 44, `stop at ${width}x${height}: ${JSON.stringify(box)}`);
+      }
+      await page.context().close();
+    }
+  }
+});
+
+test('light and dark are two looks, and both show something', LONG, async () => {
+  for (const [path, role] of [['/', undefined], ['/floor.html', 'operator'], ['/phone.html', 'member']]) {
+    const looks = [];
+    for (const scheme of /** @type {const} */ (['light', 'dark'])) {
+      const page = await open(browser, hub.url, { path, role, scheme, width: 1440, height: 900 });
+      if (role) await page.waitForSelector('#link[data-stage="live"]', { timeout: SOON });
+      const shot = await page.screenshot();
+      assert.ok(shot.length > 15_000, `${path} in ${scheme}: ${shot.length} bytes`);
+      looks.push(await page.evaluate(() => getComputedStyle(document.body).backgroundColor));
+      await page.click('[data-pref="theme"]');
+      assert.notEqual(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), looks.at(-1), 'the toggle works');
+      await page.context().close();
+    }
+    assert.notEqual(looks[0], looks[1]);
+  }
+});
+
+test('kilometres become miles at once', LONG, async () => {
+  const page = await open(browser, hub.url, { path: '/floor.html', role: 'display', width: 1920, height: 1080 });
+  await until(() => page.getByText('km/h').count(), SOON);
+  await page.click('[data-pref="units"]');
+  await until(() => page.getByText('mph').count(), SOON);
+  assert.equal(await page.getByText('km/h').count(), 0);
+  await page.context().close();
+});
+
+test('whoever wants no motion gets none', LONG, async () => {
+  const page = await open(browser, hub.url, { path: '/phone.html', motion: 'reduce' });
+  assert.equal(await page.evaluate(() => [...document.querySelectorAll('*')].every((node) => getComputedStyle(node).animationName === 'none' && parseFloat(getComputedStyle(node).transitionDuration) === 0)), true);
+  await page.context().close();
+});
+
+test('a close that says stop is obeyed, one that says log in asks for it', LONG, async () => {
+  for (const [code, stage] of /** @type {const} */ ([[4203, 'stopped'], [4101, 'log_in']])) {
+    let connections = 0;
+    const page = await open(browser, hub.url, { path: '/phone.html', role: 'member', route: (target) => target.routeWebSocket('**/v1/ws', (socket) => {
+      connections += 1;
+      const server = socket.connectToServer();
+      server.onMessage((message) => { socket.send(message); if (JSON.parse(String(message)).t === 'welcome') socket.close({ code }); });
+    }) });
+    await page.waitForSelector(`#link[data-stage="${stage}"]`, { timeout: SOON });
+    assert.equal(await page.locator('#login').isVisible(), true);
+    assert.equal(connections, 1);
+    await page.context().close();
+  }
+});
+
+test('a stop without a word is never shown as done', LONG, async () => {
+  const page = await open(browser, hub.url, { path: '/phone.html', role: 'member', route: (target) => target.routeWebSocket('**/v1/ws', (socket) => {
+    const server = socket.connectToServer();
+    // The stop is lost on its way, and so is any word of it.
+    socket.onMessage((message) => { if (JSON.parse(String(message)).t !== 'stop') server.send(message); });
+  }) });
+  await page.waitForSelector('#stop-bar:not([hidden])', { timeout: SOON });
+  await page.click('#stop');
+  await until(() => words(page, '#stop-result').then((text) => /Not confirmed: use the machine’s own stop/.test(text)), SOON);
+  await page.context().close();
+});
+
+test('a stop is repeated under one id and shows its result', LONG, async () => {
+  assert.ok(await phone.locator('#stop').isVisible());
+  const from = traffic.sent.length;
+  await phone.keyboard.press('Escape');
+  await phone.locator('#stop').focus();
+  await phone.keyboard.press('Enter');
+  await until(() => phone.locator('#stop-result').getAttribute('data-result').then((result) => ['stopped', 'refused', 'unconfirmed'].includes(String(result))), SOON);
+  const sent = traffic.sent.slice(from).filter((frame) => frame.t === 'stop');
+  assert.ok(sent.length >= 1);
+  assert.equal(new Set(sent.map((frame) => frame.id)).size, 1, 'one id');
+  const told = traffic.got.filter((frame) => frame.t === 'stop_result' && frame.id === sent[0].id);
+  const shown = await phone.locator('#stop-result').getAttribute('data-result');
+  if (shown === 'stopped') assert.ok(told.some((frame) => frame.result === 'stopped'), 'stopped only where the hub said so');
+  assert.match(await words(phone, '#stop-result'), /Stopped|machine’s own stop/);
+});
+
+test('a machine is given back', LONG, async () => {
+  await phone.click('#release');
+  await phone.waitForSelector('#stop-bar', { state: 'hidden', timeout: SOON });
+  await until(() => words(phone, '#machine-state').then((text) => /Ended|Finished/.test(text)), SOON);
+  await phone.click('#another');
+  await phone.waitForSelector('#take:not([hidden])', { timeout: SOON });
+  await phone.context().close();
+});
+
+test('no page complained, and no content policy was broken', () => {
+  assert.deepEqual(complaints, []);
+});
