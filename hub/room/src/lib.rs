@@ -30,6 +30,7 @@ mod stop;
 mod turn;
 mod visit;
 mod watch;
+pub mod workout;
 
 pub use draw::Draw;
 pub use effect::{Audience, Effect, Keep, Lane, Tell};

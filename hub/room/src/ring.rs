@@ -150,15 +150,13 @@ impl Ring {
         let mut rows: Vec<Row> = old.rows().collect();
         let place = rows.partition_point(|other| other.0 < row.0);
         rows.insert(place, row);
-        let mut at = at;
         let half = if rows.len() > CHUNK_ROWS_MAX || old.packed.len() >= CHUNK_BYTES_MAX { rows.len().div_ceil(2) } else { rows.len() };
-        for part in rows.chunks(half) {
+        for (at, part) in (at..).zip(rows.chunks(half)) {
             let (seq, dev_ms, first) = &part[0];
             let mut chunk = Chunk::new(old.source, old.offset_ms, *seq, *dev_ms, first);
             part[1..].iter().for_each(|(seq, dev_ms, reading)| chunk.append(*seq, *dev_ms, reading.values()));
             self.bytes += chunk.size();
             self.chunks.insert(at, chunk);
-            at += 1;
         }
     }
 

@@ -1,0 +1,164 @@
+//! What one source in one boot contributes to a workout: from which seq to which, and whether all of it is stored.
+//!
+//! In: what came, what is stored, what the source holds in its buffer, the fate of its link. Out: whether the stretch is reconciled, which
+//! is when the workout may be added up. Where the training ended while the link was lost, the last seq is not known until the source
+//! is back: what it read before the end still belongs.
+
+use protocol::SeqRanges;
+
+use super::totals::Counters;
+use crate::input::{SourceKey, WorkoutRange};
+
+/// Where the stretch ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Close {
+    /// Goes on.
+    Open,
+    /// With this seq.
+    At(u32),
+    /// With the last reading before this time, UTC: the link was lost.
+    ByTime(i64),
+}
+
+/// The way to the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Link {
+    /// On a connection.
+    Up,
+    /// Lost: it may hold more than is known.
+    Lost,
+}
+
+/// One stretch.
+#[derive(Debug, Clone)]
+pub(super) struct Stretch {
+    pub(super) key: SourceKey,
+    pub(super) boot: u32,
+    pub(super) from_seq: u32,
+    pub(super) close: Close,
+    pub(super) link: Link,
+    pub(super) newest_seq: u32,
+    /// Came or is held, and is not stored.
+    pending: SeqRanges,
+    /// Held at the last bind and did not come yet.
+    draining: SeqRanges,
+    pub(super) stored: SeqRanges,
+    /// Added to the totals so far.
+    pub(super) counted: SeqRanges,
+    pub(super) counters: Counters,
+    /// Viewers have not heard of `stored` yet.
+    pub(super) news: bool,
+}
+
+impl Stretch {
+    pub(super) fn new(key: SourceKey, boot: u32, from_seq: u32) -> Self {
+        Self {
+            key,
+            boot,
+            from_seq,
+            close: Close::Open,
+            link: Link::Up,
+            newest_seq: from_seq.saturating_sub(1),
+            pending: SeqRanges::new(),
+            draining: SeqRanges::new(),
+            stored: SeqRanges::new(),
+            counted: SeqRanges::new(),
+            counters: Counters::default(),
+            news: false,
+        }
+    }
+
+    pub(super) fn is_of(&self, key: &SourceKey, boot: u32) -> bool {
+        self.boot == boot && self.key == *key
+    }
+
+    pub(super) const fn to_seq(&self) -> u32 {
+        match self.close {
+            Close::At(to_seq) => to_seq,
+            Close::Open | Close::ByTime(_) => u32::MAX,
+        }
+    }
+
+    pub(super) fn range(&self) -> WorkoutRange {
+        WorkoutRange { source: self.key.clone(), boot: self.boot, from_seq: self.from_seq, to_seq: self.to_seq() }
+    }
+
+    /// Whether a seq of this time belongs. One that was read after the end closes the stretch before it.
+    pub(super) fn admits(&mut self, seq: u32, corrected_at_ms: i64) -> bool {
+        if let Close::ByTime(ended_at_ms) = self.close
+            && corrected_at_ms > ended_at_ms
+            && seq > self.newest_seq
+        {
+            self.close_at(seq - 1);
+        }
+        (self.from_seq..=self.to_seq()).contains(&seq)
+    }
+
+    /// Notes seqs that go to the Recorder.
+    pub(super) fn take(&mut self, from: u32, to: u32) {
+        self.newest_seq = self.newest_seq.max(to);
+        if from != to {
+            self.pending.union(&self.stored.missing(from, to));
+        } else if !self.stored.contains(from) {
+            self.pending.insert(from, to);
+        }
+        self.draining.remove(from, to);
+        self.drained();
+    }
+
+    /// Notes what is stored of the boot.
+    pub(super) fn store(&mut self, stored: &SeqRanges) {
+        self.stored.union(stored);
+        self.news = true;
+        for range in stored.iter() {
+            self.pending.remove(*range.start(), *range.end());
+            self.draining.remove(*range.start(), *range.end());
+        }
+        self.drained();
+    }
+
+    /// The source is back and holds these: what it does not hold of what is known is stored, by its own word.
+    pub(super) fn back(&mut self, held: &SeqRanges) {
+        self.link = Link::Up;
+        let range = SeqRanges::from_iter([(self.from_seq, self.to_seq())]);
+        let held = held.difference(&held.difference(&range));
+        self.pending = held.difference(&self.stored);
+        self.draining = self.pending.clone();
+        if held.max() == 0 {
+            self.drained();
+        }
+    }
+
+    pub(super) fn close_at(&mut self, to_seq: u32) {
+        self.close = Close::At(to_seq);
+        if to_seq < u32::MAX {
+            self.pending.remove(to_seq + 1, u32::MAX);
+            self.draining.remove(to_seq + 1, u32::MAX);
+        }
+    }
+
+    /// Ends it now: with what came last, or by time where the link is lost.
+    pub(super) fn end(&mut self, at_ms: i64) {
+        match (self.close, self.link) {
+            (Close::Open, Link::Up) => self.close_at(self.newest_seq),
+            (Close::Open, Link::Lost) => self.close = Close::ByTime(at_ms),
+            (Close::At(_) | Close::ByTime(_), _) => (),
+        }
+    }
+
+    /// A source that brought all it held knows no reading after the newest.
+    fn drained(&mut self) {
+        if self.link == Link::Up && self.draining.is_empty() && matches!(self.close, Close::ByTime(_)) {
+            self.close_at(self.newest_seq);
+        }
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        !self.draining.is_empty()
+    }
+
+    /// Everything up to the last seq that the source said is stored.
+    pub(super) fn is_reconciled(&self) -> bool {
+        self.link == Link::Up && self.pending.is_empty() && matches!(self.close, Close::At(_))
+    }
+}

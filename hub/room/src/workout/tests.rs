@@ -1,0 +1,375 @@
+//! Workouts that pause, lose their link, hand over, end and seal.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use protocol::ServerFrame;
+use protocol::frame::{RepDetail, Saved};
+use smallvec::SmallVec;
+use uuid::Uuid;
+
+use super::*;
+use crate::effect::{Audience, Lane, Tell};
+use crate::input::WorkoutRange;
+
+const UTC: i64 = 1_763_700_000_000;
+
+fn now(ms: i64) -> Now {
+    Now { at_ms: UTC + ms, mono_ms: ms }
+}
+
+fn bike() -> SourceKey {
+    SourceKey { machine: Some(MachineId(Uuid::from_u128(1))), member: None, sensor: Text::cut("ftms") }
+}
+
+fn strap() -> SourceKey {
+    SourceKey { machine: None, member: Some(MemberId(Uuid::from_u128(2))), sensor: Text::cut("strap:8C3D") }
+}
+
+fn seed() -> WorkoutSeed {
+    WorkoutSeed {
+        workout: WorkoutId(Uuid::from_u128(10)),
+        gym: GymId(Uuid::from_u128(11)),
+        member: MemberId(Uuid::from_u128(2)),
+        visit: VisitId(Uuid::from_u128(12)),
+        started_at_ms: UTC,
+        handle: 7,
+        epoch: Epoch(9),
+        achievements: Vec::new(),
+        ceiling_bpm: Some(170),
+    }
+}
+
+fn begun() -> Workout {
+    let mut out = Vec::new();
+    let mut workout = Workout::begin(seed(), Station { machine: bike().machine, fence: 5, may_control: true }, now(0), &mut out);
+    assert_eq!(workout.attach(&bike(), 1, 1, now(0), &mut out), Some(0));
+    workout
+}
+
+fn taken(seq: u32, ms: i64, what: KeepWhat) -> Taken {
+    Taken { seq, absorbed: SmallVec::new(), dev_ms: ms, received_at_ms: UTC + ms, corrected_at_ms: UTC + ms, live_age_ms: Some(20), what }
+}
+
+fn ride(seq: u32, ms: i64) -> Taken {
+    let mut reading = Reading::new();
+    reading.set(Field::Power, 200);
+    reading.set(Field::Distance, 5_000 + seq as i32 * 10);
+    taken(seq, ms, KeepWhat::Reading(reading))
+}
+
+fn late(taken: Taken) -> Taken {
+    Taken { live_age_ms: None, ..taken }
+}
+
+fn ranges(pairs: &[(u32, u32)]) -> SeqRanges {
+    pairs.iter().copied().collect()
+}
+
+/// Stages told, in order.
+fn stages(out: &[Effect]) -> Vec<WorkoutStage> {
+    let stage = |effect: &Effect| if let Effect::Persist(Persist::Workout { stage, .. }) = effect { Some(*stage) } else { None };
+    out.iter().filter_map(stage).collect()
+}
+
+fn asked_to_add_up(out: &[Effect]) -> usize {
+    out.iter().filter(|effect| matches!(effect, Effect::Persist(Persist::AddUp { .. }))).count()
+}
+
+fn events(out: &[Effect]) -> Vec<EventBody> {
+    let body = |effect: &Effect| match effect {
+        Effect::Broadcast { frame, .. } => {
+            if let ServerFrame::Event(event) = &**frame {
+                Some(event.body.clone())
+            } else {
+                None
+            }
+        }
+        _ => None,
+    };
+    out.iter().filter_map(body).collect()
+}
+
+#[test]
+fn it_goes_live_with_its_first_reading_pauses_with_its_machine_and_seals_when_all_is_stored() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    assert!(workout.take(0, &ride(1, 1_000), now(1_000), &mut out));
+    workout.machine_state(MachineStatus::Paused, now(2_000), &mut out);
+    workout.machine_state(MachineStatus::Active, now(3_000), &mut out);
+    workout.take(0, &ride(2, 3_000), now(3_000), &mut out);
+    workout.stored(&bike(), 1, &ranges(&[(1, 1)]), now(3_500), &mut out);
+    workout.end(now(4_000), &mut out);
+    workout.tick(now(4_050), &mut out);
+    assert_eq!(asked_to_add_up(&out), 0, "the second reading is not stored");
+    workout.stored(&bike(), 1, &ranges(&[(2, 2)]), now(5_000), &mut out);
+    workout.tick(now(5_050), &mut out);
+    workout.tick(now(5_100), &mut out);
+    assert_eq!(asked_to_add_up(&out), 1);
+    workout.totals_known(0, Totals { readings: 2, ..Totals::default() }, now(6_000), &mut out);
+    use WorkoutStage::{Ended, Live, Paused, Sealed};
+    assert_eq!(stages(&out), [Live, Paused, Live, Ended, Sealed]);
+    assert_eq!(workout.totals().readings, 2);
+    assert!(out.iter().any(|effect| matches!(effect, Effect::Persist(Persist::Totals { revision: 0, .. }))));
+    assert!(workout.is_over(now(6_000 + SEALED_LIFE_MS)));
+}
+
+#[test]
+fn a_lost_link_interrupts_it_and_its_buffer_is_reconciled_before_it_goes_on() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
+    workout.link_lost(&bike(), 1, now(2_000), &mut out);
+    workout.link_back(&bike(), 1, &ranges(&[(2, 3)]), now(60_000), &mut out);
+    workout.take(0, &ride(4, 60_000), now(60_000), &mut out);
+    workout.take(0, &late(ride(2, 20_000)), now(61_000), &mut out);
+    workout.take(0, &late(ride(3, 40_000)), now(61_000), &mut out);
+    use WorkoutStage::{Interrupted, Live, Reconciling};
+    assert_eq!(stages(&out), [Live, Interrupted, Reconciling, Live]);
+    let ring = workout.snapshot().ring;
+    let rows: usize = ring.iter().map(|columns| columns.columns.seq.len()).sum();
+    assert_eq!((rows, workout.totals().readings), (4, 4), "the chart has no gap");
+    assert_eq!(workout.totals().distance_m, 30, "counters that went on meanwhile are counted once");
+}
+
+#[test]
+fn a_strap_that_comes_and_goes_does_not_interrupt_what_the_machine_reads() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    workout.attach(&strap(), 1, 1, now(0), &mut out);
+    workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
+    workout.link_lost(&strap(), 1, now(2_000), &mut out);
+    assert_eq!(workout.stage(), WorkoutStage::Live);
+}
+
+#[test]
+fn the_abandonment_clock_stands_still_while_the_link_is_lost() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
+    workout.link_lost(&bike(), 1, now(2_000), &mut out);
+    assert!(!workout.is_silent(now(10_000_000)));
+    workout.link_back(&bike(), 1, &SeqRanges::new(), now(10_000_000), &mut out);
+    assert!(!workout.is_silent(now(10_000_000 + ABANDONED_AFTER_MS - 1_001)));
+    assert!(workout.is_silent(now(10_000_000 + ABANDONED_AFTER_MS)));
+}
+
+#[test]
+fn a_machine_that_reads_zeros_after_its_member_left_is_no_sign_of_life() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    let mut zero = Reading::new();
+    zero.set(Field::Speed, 0);
+    workout.take(0, &taken(1, ABANDONED_AFTER_MS, KeepWhat::Reading(zero)), now(ABANDONED_AFTER_MS), &mut out);
+    assert!(workout.is_silent(now(ABANDONED_AFTER_MS)));
+}
+
+#[test]
+fn what_was_read_before_the_end_belongs_though_the_link_was_lost() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
+    workout.link_lost(&bike(), 1, now(2_000), &mut out);
+    workout.end(now(10_000), &mut out);
+    workout.link_back(&bike(), 1, &ranges(&[(1, 30)]), now(60_000), &mut out);
+    let belongs: Vec<u32> =
+        (2..=30).filter(|seq| workout.take(0, &late(ride(*seq, i64::from(*seq) * 1_000)), now(61_000), &mut out)).collect();
+    assert_eq!(belongs, (2..=10).collect::<Vec<_>>());
+    let last = out
+        .iter()
+        .rev()
+        .find_map(|effect| if let Effect::Persist(Persist::WorkoutRange { range, .. }) = effect { Some(range.clone()) } else { None });
+    assert_eq!(last.map(|range| (range.from_seq, range.to_seq)), Some((1, 10)));
+    workout.tick(now(62_000), &mut out);
+    assert_eq!(asked_to_add_up(&out), 0);
+    workout.stored(&bike(), 1, &ranges(&[(1, 30)]), now(63_000), &mut out);
+    workout.tick(now(63_050), &mut out);
+    assert_eq!(asked_to_add_up(&out), 1);
+}
+
+#[test]
+fn a_source_that_never_comes_back_is_waited_for_a_day() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
+    workout.link_lost(&bike(), 1, now(2_000), &mut out);
+    workout.end(now(3_000), &mut out);
+    workout.tick(now(3_000 + SEAL_AFTER_MS - 1), &mut out);
+    assert_eq!(asked_to_add_up(&out), 0);
+    workout.tick(now(3_000 + SEAL_AFTER_MS), &mut out);
+    assert_eq!(asked_to_add_up(&out), 1);
+}
+
+#[test]
+fn an_amendment_after_sealing_is_told_with_its_revision_once() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    workout.end(now(1_000), &mut out);
+    workout.tick(now(2_000), &mut out);
+    workout.totals_known(0, Totals::default(), now(3_000), &mut out);
+    out.clear();
+    let amended = Totals { readings: 9, ..Totals::default() };
+    workout.totals_known(1, amended, now(9_000), &mut out);
+    workout.totals_known(1, amended, now(9_100), &mut out);
+    let sealed: Vec<u32> = events(&out)
+        .into_iter()
+        .filter_map(|body| if let EventBody::Sealed { revision, .. } = body { Some(revision) } else { None })
+        .collect();
+    assert_eq!((sealed, workout.totals()), (vec![1], amended));
+}
+
+#[test]
+fn it_goes_on_at_another_machine_with_both_counted() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    (1..=11).for_each(|seq| {
+        workout.take(0, &ride(seq, i64::from(seq) * 1_000), now(i64::from(seq) * 1_000), &mut out);
+    });
+    workout.detach(&bike(), 1, 11, now(12_000), &mut out);
+    let rower = SourceKey { machine: Some(MachineId(Uuid::from_u128(3))), member: None, sensor: Text::cut("ftms") };
+    workout.move_to(Station { machine: rower.machine, fence: 6, may_control: false }, now(12_000), &mut out);
+    assert_eq!(workout.attach(&rower, 4, 900, now(13_000), &mut out), Some(1));
+    (900..=910).for_each(|seq| {
+        workout.take(1, &ride(seq, i64::from(seq) * 1_000), now(i64::from(seq) * 1_000), &mut out);
+    });
+    let snapshot = workout.snapshot();
+    assert_eq!((snapshot.machine, snapshot.fence, snapshot.sources.len()), (rower.machine, 6, 2));
+    assert_eq!((snapshot.totals.distance_m, snapshot.totals.duration_ms), (200, 20_000));
+    assert!(!workout.take(0, &ride(12, 12_000), now(14_000), &mut out), "the bike is somebody else's now");
+}
+
+#[test]
+fn reps_sets_and_logs_stand_side_by_side_and_each_is_told_once() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    let rep = RepDetail {
+        set: 1,
+        rep: 1,
+        load_hg: 600,
+        range_mm: 0,
+        mean_mm_s: 0,
+        peak_mm_s: 0,
+        peak_power_w: 0,
+        concentric_ms: 0,
+        eccentric_ms: 0,
+    };
+    let set = SetDetail { set: 1, exercise: None, target_reps: 0, reps: 8, load_hg: 600, seconds: 0, rest_s: 0, tempo: None, note: None };
+    let logged = SetDetail { reps: 10, ..set.clone() };
+    for _ in 0..2 {
+        workout.take(0, &taken(1, 1_000, KeepWhat::Rep(rep)), now(1_000), &mut out);
+        workout.take(0, &taken(2, 2_000, KeepWhat::Set(set.clone())), now(2_000), &mut out);
+        workout.log_set(EventId(Uuid::from_u128(77)), UTC, &logged, now(3_000), &mut out);
+    }
+    assert_eq!(workout.snapshot().sets, [set, logged]);
+    let told = events(&out);
+    let count = |is: fn(&EventBody) -> bool| told.iter().filter(|body| is(body)).count();
+    assert_eq!(count(|body| matches!(body, EventBody::Rep(_))), 1);
+    assert_eq!(count(|body| matches!(body, EventBody::Set(_) | EventBody::SetLogged(_))), 2);
+    assert_eq!((workout.totals().reps, workout.totals().sets), (1, 1));
+}
+
+#[test]
+fn a_kilometre_earns_points_under_an_id_that_follows_from_it() {
+    let mut ids = BTreeSet::new();
+    for _ in 0..2 {
+        let (mut workout, mut out) = (begun(), Vec::new());
+        (1..=101).for_each(|seq| {
+            workout.take(0, &ride(seq, i64::from(seq) * 1_000), now(i64::from(seq) * 1_000), &mut out);
+        });
+        assert_eq!(workout.snapshot().points, 10);
+        let told = out.iter().filter_map(|effect| match effect {
+            Effect::Persist(Persist::Event { event, .. }) if matches!(event.body, EventBody::Points { .. }) => Some(event.id),
+            _ => None,
+        });
+        ids.extend(told);
+        assert!(out.iter().any(|effect| matches!(effect, Effect::Tell(Tell::Member { .. }))));
+    }
+    assert_eq!(ids.len(), 1, "the same cause in another memory makes the same event");
+}
+
+#[test]
+fn saved_is_told_once_a_second_and_only_what_the_store_said() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    workout.take(0, &ride(1, 100), now(100), &mut out);
+    workout.tick(now(1_000), &mut out);
+    workout.stored(&bike(), 1, &ranges(&[(1, 1)]), now(1_100), &mut out);
+    workout.tick(now(1_500), &mut out);
+    workout.tick(now(2_000), &mut out);
+    workout.tick(now(3_000), &mut out);
+    let saved: Vec<Saved> = out
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Broadcast { frame, .. } => {
+                if let ServerFrame::Saved(saved) = &**frame {
+                    Some(saved.clone())
+                } else {
+                    None
+                }
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(saved, [Saved { handle: 7, source: 0, stored: ranges(&[(1, 1)]) }]);
+}
+
+#[test]
+fn a_heart_above_its_ceiling_is_told_on_the_safety_lane() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    workout.attach(&strap(), 1, 1, now(0), &mut out);
+    for seq in 1..=12 {
+        let mut reading = Reading::new();
+        reading.set(Field::HeartRate, 180);
+        let ms = i64::from(seq) * 1_000;
+        workout.take(1, &taken(seq, ms, KeepWhat::Reading(reading)), now(ms), &mut out);
+    }
+    let alarms =
+        out.iter().filter(|effect| matches!(effect, Effect::Broadcast { lane: Lane::Safety, audience: Audience::All, .. })).count();
+    assert_eq!(alarms, 1);
+}
+
+#[test]
+fn after_a_restart_it_goes_on_when_its_machine_is_back_and_seals_by_its_sources_word() {
+    let range = WorkoutRange { source: bike(), boot: 1, from_seq: 1, to_seq: u32::MAX };
+    let record = WorkoutRecord {
+        workout: seed().workout,
+        member: seed().member,
+        started_at_ms: UTC,
+        stage: WorkoutStage::Live,
+        visit: seed().visit,
+        ranges: vec![range],
+    };
+    let mut out = Vec::new();
+    let mut workout = Workout::restore(seed(), Station::default(), &record, now(0));
+    assert!(!workout.is_silent(now(10_000_000)));
+    assert_eq!(workout.attach(&bike(), 1, 500, now(9_000), &mut out), Some(0), "the same stretch goes on");
+    workout.link_back(&bike(), 1, &ranges(&[(400, 499)]), now(9_000), &mut out);
+    assert_eq!(workout.stage(), WorkoutStage::Reconciling);
+    (400..=500).for_each(|seq| {
+        workout.take(0, &ride(seq, i64::from(seq)), now(9_500), &mut out);
+    });
+    workout.end(now(10_000), &mut out);
+    workout.stored(&bike(), 1, &ranges(&[(400, 500)]), now(11_000), &mut out);
+    workout.tick(now(11_050), &mut out);
+    assert_eq!(asked_to_add_up(&out), 1);
+}
+
+proptest! {
+    /// Readings, losses, returns and commits in any order: what is counted is each number once, and it is added up only after
+    /// everything that came was stored.
+    #[test]
+    fn it_is_never_added_up_before_all_that_came_is_stored(
+        steps in prop::collection::vec((0_u8..6, 1_u32..40), 1..150),
+    ) {
+        let (mut workout, mut out) = (begun(), Vec::new());
+        let (mut came, mut stored) = (SeqRanges::new(), SeqRanges::new());
+        let mut ms = 0;
+        for (what, seq) in steps {
+            ms += 100;
+            match what {
+                0 | 1 => {
+                    if workout.take(0, &ride(seq, i64::from(seq) * 100), now(ms), &mut out) { came.insert(seq, seq); }
+                }
+                2 if came.contains(seq) => { stored.insert(seq, seq); workout.stored(&bike(), 1, &ranges(&[(seq, seq)]), now(ms), &mut out); }
+                3 => workout.link_lost(&bike(), 1, now(ms), &mut out),
+                4 => { let held = came.difference(&stored); workout.link_back(&bike(), 1, &held, now(ms), &mut out); }
+                _ => { workout.end(now(ms), &mut out); workout.tick(now(ms), &mut out); }
+            }
+            prop_assert_eq!(workout.totals().readings, came.count());
+            if asked_to_add_up(&out) > 0 {
+                let missing = came.difference(&stored);
+                prop_assert!(missing.is_empty(), "{:?} are not stored", missing);
+                break;
+            }
+        }
+    }
+}
