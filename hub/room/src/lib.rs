@@ -16,6 +16,7 @@ mod control;
 mod decode;
 pub mod draw;
 pub mod effect;
+pub mod floor;
 pub mod fresh;
 pub mod gym;
 pub mod input;
