@@ -11,6 +11,8 @@ import { Wire } from './wire.js';
 const rooms = new Rooms();
 /** Rooms asked for again after a resume, for what live frames did not bring meanwhile. */
 const asked = new Set();
+/** Rooms that were refused once; it is told once. */
+const refused = new Set();
 /** @type {Map<string, Set<(frame: any) => void>>} */
 const listeners = new Map();
 
@@ -27,6 +29,11 @@ function takeFrame(frame) {
   for (const listener of listeners.get(frame.t) ?? []) listener(frame);
 }
 
+/**
+ * One function a kind of frame; kinds of a later hub are ignored. `join_failed` is made by the wire.
+ * @typedef {import('./protocol.d.ts').ServerFrame} ServerFrame
+ * @type {{[K in ServerFrame['t']]?: (frame: Extract<ServerFrame, {t: K}>) => void} & {join_failed: (frame: {room: string, error: import('./wire.js').RequestError}) => void}}
+ */
 const FRAMES = {
   welcome(frame) {
     asked.clear();
@@ -35,8 +42,9 @@ const FRAMES = {
   joined(frame) {
     const watched = rooms.joined(frame);
     if (!watched) return;
+    refused.delete(watched.room);
     if (frame.snapshot) takeSnapshot(frame.snapshot);
-    for (const event of frame.events) takeEvent(event, watched.room);
+    for (const event of frame.events ?? []) takeEvent(event, watched.room);
     // Events were recovered, but readings are live frames: what was missed of them is in the ring of a new snapshot.
     if (frame.recovered && watched.history && !asked.has(watched.room)) {
       asked.add(watched.room);
@@ -69,7 +77,9 @@ const FRAMES = {
   join_failed({ room, error }) {
     if (error.name === 'link_lost') return;
     rooms.drop(room);
-    tell(`Cannot watch ${room.split(':')[0]}: ${error.message}`, 'bad', hubNow());
+    if (refused.has(room)) return;
+    refused.add(room);
+    tell(`Cannot watch the ${room.split(':')[0]}: ${error.message}`, 'bad', hubNow());
   },
   error(frame) {
     if (frame.req == null) change(() => { state.notice = frame.text; });

@@ -66,7 +66,7 @@ export function takeTick(tick) {
       if (machine.availability !== 'occupied') machine.member = null;
       machine.reading = row.reading;
       machine.readAt = monoNow() - row.age_ms;
-      if (machine.availability !== 'unknown') machine.heard_at_ms = Math.max(machine.heard_at_ms ?? 0, tick.at_ms - row.age_ms);
+      if (machine.availability !== 'unknown') machine.heard_at_ms = Math.max(machine.heard_at_ms ?? 0, tick.at_ms);
     }
   });
 }
@@ -102,11 +102,18 @@ const sameWorkout = (id) => state.workout?.workout === id;
 const onFloor = (id) => state.floor?.machines.get(id);
 const inHand = (id) => (state.machine?.machine.machine === id ? state.machine.machine : null);
 
-/** What each kind of event changes; a kind of a later hub is ignored. */
+/**
+ * What each kind of event changes; a kind of a later hub is ignored.
+ * @typedef {import('./protocol.d.ts').EventBody} EventBody
+ * @typedef {EventBody extends infer Body ? Body extends unknown ? keyof Body : never : never} EventKind
+ * @type {{[K in EventKind]?: (body: Extract<EventBody, Record<K, unknown>>[K], event: import('./protocol.d.ts').Event, room: string) => void}}
+ */
 const EVENTS = {
-  availability({ machine, availability, state: status, member }) {
+  availability({ machine, availability, state: status, member }, { at_ms }) {
     for (const target of [onFloor(machine), inHand(machine)]) {
-      if (target) Object.assign(target, { availability, state: status, member: availability === 'occupied' ? member ?? target.member : null });
+      if (!target) continue;
+      if (availability === 'unknown' && target.availability !== 'unknown') target.heard_at_ms = at_ms;
+      Object.assign(target, { availability, state: status, member: availability === 'occupied' ? member ?? target.member : null });
     }
   },
   machine_added({ machine, index, name }) {

@@ -17,6 +17,8 @@ const WELCOME_LIFE_MS = 10_000;
 const GRACE_MS = 10_000;
 /** A token is refreshed this long before it runs out, at the latest at half of its life. */
 const REFRESH_BEFORE_MS = 60_000;
+/** A room that was refused is asked for again after this time. */
+const ASK_AGAIN_MS = 2000;
 /** Requests under way at once; more is a mistake of this page. */
 const REQUESTS_MAX = 64;
 
@@ -39,6 +41,7 @@ export class Wire {
   #heardAt = 0;
   #renewed = false;
   #timers = { retry: 0, welcome: 0, life: 0, refresh: 0, move: 0 };
+  /** @type {Map<string, number>} */ #askedAt = new Map();
   #rooms; #onFrame; #onLink;
 
   /**
@@ -75,7 +78,11 @@ export class Wire {
     this.#onLink({ stage: 'idle', text: 'Not connected' });
   }
 
-  /** Sends a frame now. @returns {boolean} false without a live session; nothing is queued */
+  /**
+   * Sends a frame now.
+   * @param {import('./protocol.d.ts').ClientFrame} frame
+   * @returns {boolean} false without a live session; nothing is queued
+   */
   send(frame) {
     if (!this.#live || this.#socket?.readyState !== WebSocket.OPEN) return false;
     this.#socket.send(JSON.stringify(frame));
@@ -84,14 +91,16 @@ export class Wire {
 
   /**
    * Sends a frame with a request number and waits for its answer.
-   * @param {object} frame without `req`
+   * @typedef {import('./protocol.d.ts').ClientFrame} ClientFrame
+   * @typedef {ClientFrame extends infer F ? F extends {req: number} ? Omit<F, 'req'> : never : never} Request
+   * @param {Request} frame
    * @returns {Promise<any>} the frame that answers; rejects with {@link RequestError}
    */
   request(frame) {
     return new Promise((resolve, reject) => {
       const req = this.#req = (this.#req % 0x7fff_ffff) + 1;
       const lost = () => { this.#requests.delete(req); reject(new RequestError({ name: 'link_lost', text: 'No answer came: try again when connected.' })); };
-      if (this.#requests.size >= REQUESTS_MAX || !this.send({ ...frame, req })) { lost(); return; }
+      if (this.#requests.size >= REQUESTS_MAX || !this.send(/** @type {ClientFrame} */ ({ ...frame, req }))) { lost(); return; }
       this.#requests.set(req, { resolve, reject, timer: setTimeout(lost, REQUEST_LIFE_MS) });
     });
   }
@@ -101,8 +110,18 @@ export class Wire {
     if (this.#rooms.want(room, options) && this.#live) this.#join(room);
   }
 
+  /** As `watch`, for callers that ask often: a room that was refused or lost is asked for again, at a pace. */
+  keepWatching(room, options) {
+    if (this.#rooms.has(room)) return;
+    const now = performance.now();
+    if (now - (this.#askedAt.get(room) ?? -Infinity) < ASK_AGAIN_MS) return;
+    this.#askedAt.set(room, now);
+    this.watch(room, options);
+  }
+
   /** Watches a room no longer. */
   unwatch(room) {
+    this.#askedAt.delete(room);
     if (this.#rooms.drop(room)) this.request({ t: 'leave', room }).catch(() => { /* a lost link forgot it as well */ });
   }
 

@@ -26,6 +26,9 @@ export async function release() {
   if (held) await attempt({ t: 'release', machine: held.machine, fence: held.claim.fence });
 }
 
+/** Staff takes a machine back from whoever holds it. */
+export const takeBack = (machine, fence) => attempt({ t: 'release', machine, fence });
+
 /** Ends the visit. */
 export const checkOut = () => attempt({ t: 'check_out', gym: gym() });
 

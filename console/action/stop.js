@@ -20,11 +20,13 @@ const GIVE_UP_MS = 10_000;
  * @property {boolean} sent       whether any repeat left this page
  * @property {number} startedAt   by this page's clock
  * @property {number|null} code   of the machine, where it refused
+ * @property {string} [why]       the hub's words, where it did not allow it
  */
 
 /** Asks for a stop. A press while one is pending joins it. */
 export function stop(machine, reason = 'pressed on a page') {
   if (state.stops.get(machine)?.repeating) return;
+  /** @type {StopView} */
   const view = { id: crypto.randomUUID(), machine, result: 'asking', repeating: true, sent: false, startedAt: monoNow(), code: null };
   change(() => state.stops.set(machine, view));
   repeat(view, { t: 'stop', machine, id: view.id, reason });

@@ -29,15 +29,21 @@ addEventListener('resize', touch);
 enter();
 
 function enter() {
-  const gym = new URLSearchParams(location.search).get('gym') ?? session.gyms()[0];
-  if (gym) wire.watch(`floor:${gym}`);
+  watchFloor();
   wire.open();
+}
+
+function watchFloor() {
+  const gym = new URLSearchParams(location.search).get('gym') ?? session.gyms()[0];
+  if (gym) wire.keepWatching(`floor:${gym}`);
 }
 
 const isStaff = () => state.me?.role === 'operator';
 
 function draw() {
+  watchFloor();
   drawLink();
+  text(byId('told'), state.feed[0]?.text ?? '');
   text(byId('clock'), new Date(hubNow()).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }));
   const floor = state.floor;
   show(byId('attention'), Boolean(floor) && isStaff());

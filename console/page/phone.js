@@ -52,12 +52,12 @@ function claimFromAddress({ room }) {
   if (by && !state.member?.claim) claim(by);
 }
 
-/** Watches a room in the place of another of its kind. */
+/** Watches a room in the place of another of its kind. One that was refused is asked for again: a hub that has just started hears of a
+ * claim only when its machine has said hello. */
 function follow(kind, room, options) {
-  if (watched[kind] === room) return;
-  if (watched[kind]) wire.unwatch(watched[kind]);
+  if (watched[kind] && watched[kind] !== room) wire.unwatch(watched[kind]);
   watched[kind] = room;
-  if (room) wire.watch(room, options);
+  if (room) wire.keepWatching(room, options);
 }
 
 /** The rooms that the claim asks for. A workout is followed until it is sealed or another begins. */

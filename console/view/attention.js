@@ -1,13 +1,12 @@
 // What an operator must see first: unconfirmed stops, faults, silent machines, members who wait for a second sign.
 // In: machines of the floor. Out: one list, the worst first; a press opens the machine.
 
-import { hubNow } from '../clock.js';
+import { hubNow, monoNow } from '../clock.js';
+import { BLANK_MS } from '../fresh.js';
 import { state } from '../store.js';
 import { agoText } from '../units.js';
 import { byId, h, keyed, show, text } from './dom.js';
 
-/** A machine that is not unknown yet, but was not heard for this long. */
-const SILENT_MS = 20_000;
 const SEVERITY = { error: 1, warning: 3, notice: 5 };
 
 /** All that needs somebody, the worst first. */
@@ -22,7 +21,7 @@ function found(machines) {
     const until = state.floor.awaiting.get(machine.machine);
     if (until > now) add(2, machine, 'sign', 'A member waits for the second sign', null);
     if (machine.availability === 'unknown') add(2, machine, 'silent', machine.heard_at_ms ? 'Link lost' : 'Never heard', machine.heard_at_ms);
-    else if (machine.heard_at_ms && now - machine.heard_at_ms > SILENT_MS) add(4, machine, 'silent', 'Silent', machine.heard_at_ms);
+    else if (machine.state === 'active' && monoNow() - machine.readAt > BLANK_MS) add(4, machine, 'silent', 'Moves, but sends no readings', null);
     if (machine.state === 'safety_stopped') add(1, machine, 'stop', 'Safety key pulled: needs a reset at the machine', null);
     if (machine.availability === 'maintenance' && machine.tickets.length === 0) add(5, machine, 'notice', 'In maintenance', null);
   }

@@ -5,7 +5,7 @@
 import { hubNow } from '../clock.js';
 import { prefs } from '../prefs.js';
 import { WINDOW_MS } from '../series.js';
-import { agoText, FIELDS, NONE, valueText, wireField } from '../units.js';
+import { agoText, FIELDS, NONE, wireField } from '../units.js';
 import { attr, h, svg, text } from './dom.js';
 
 const PAD = { left: 40, right: 10, top: 8, bottom: 26 };

@@ -2,7 +2,7 @@
 // In: the machine's room and `GET /v1/machines/{id}`. Out: a dialog. The room is left when the dialog closes.
 
 import { dismiss, stop, stopText } from '../action/stop.js';
-import { approve } from '../action/claim.js';
+import { approve, takeBack } from '../action/claim.js';
 import { wire } from '../app.js';
 import { hubNow } from '../clock.js';
 import { token } from '../session.js';
@@ -27,6 +27,7 @@ dialog.addEventListener('close', () => {
 });
 byId('detail-stop').addEventListener('click', () => stop(shown, 'staff, from the floor page'));
 byId('detail-approve').addEventListener('click', () => approve(shown));
+byId('detail-release').addEventListener('click', () => takeBack(shown, state.machine?.claim?.fence));
 
 /** Opens the dialog for a machine. */
 export function openDetail(machine) {
@@ -51,6 +52,12 @@ async function readCode() {
   touch();
 }
 
+/** A machine that is known has a link; one that is unknown was heard some time ago, or never. */
+function linkOf({ availability, heard_at_ms }) {
+  if (availability !== 'unknown' && availability !== 'maintenance') return 'connected';
+  return heard_at_ms ? `heard ${agoText(hubNow() - heard_at_ms)} ago` : 'never heard';
+}
+
 /** Brings the dialog up to date, if it is open. */
 export function drawDetail() {
   const machine = shown && state.floor?.machines.get(shown);
@@ -60,11 +67,13 @@ export function drawDetail() {
   text(byId('detail-chip').querySelector('.word'), AVAILABILITY_WORDS[machine.availability]);
   const facts = [
     ['Kind', KIND_WORDS[machine.kind]], ['Where', machine.location || '–'], ['Says', STATUS_WORDS[machine.state] ?? 'nothing'],
-    ['Last heard', machine.heard_at_ms ? (hubNow() - machine.heard_at_ms < 1500 ? 'now' : `${agoText(hubNow() - machine.heard_at_ms)} ago`) : 'never'],
+    ['Link', linkOf(machine)],
     ['Claimed', state.machine?.claim ? 'yes' : 'no'], ['Code on its screen', code ?? '–'],
   ];
   keyed(byId('detail-facts'), facts, ([name]) => name, ([name]) => h('div', {}, h('dt', {}, name), h('dd', { data: { fact: name } })), (node, [, value]) => text(node.querySelector('dd'), value));
   keyed(byId('detail-tickets'), machine.tickets, ({ ticket }) => ticket, ({ severity }) => h('li', { data: { kind: severity } }), (node, { text: words, opened_at_ms }) => text(node, `${words} · ${agoText(hubNow() - opened_at_ms)}`));
+  show(byId('detail-release'), Boolean(state.machine?.claim));
+  text(byId('detail-notice'), state.notice ?? '');
   show(byId('detail-approve'), (state.floor.awaiting.get(shown) ?? 0) > hubNow());
   const view = state.stops.get(shown);
   text(byId('detail-stop-result'), view ? stopText(view) : '');

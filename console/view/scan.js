@@ -1,13 +1,15 @@
 // Reads a QR code with the camera where the browser can; elsewhere the code is typed.
 // In: a video element. Out: the first code that means something. The camera is let go in any case.
 
+/** Not in every browser, and not in the standard types. @type {any} */
+const Detector = /** @type {any} */ (globalThis).BarcodeDetector;
 /** A person gives up before this. */
 const SCAN_LIFE_MS = 30_000;
 
 /** Whether this browser can read QR codes and has a camera to ask for. */
 export async function canScan() {
-  if (!('BarcodeDetector' in window) || !navigator.mediaDevices?.getUserMedia) return false;
-  return (await window.BarcodeDetector.getSupportedFormats().catch(() => [])).includes('qr_code');
+  if (!Detector || !navigator.mediaDevices?.getUserMedia) return false;
+  return (await Detector.getSupportedFormats().catch(() => [])).includes('qr_code');
 }
 
 /**
@@ -25,7 +27,7 @@ export async function scan(video, understand) {
   video.hidden = false;
   try {
     await video.play();
-    const detector = new window.BarcodeDetector({ formats: ['qr_code'] });
+    const detector = new Detector({ formats: ['qr_code'] });
     const end = performance.now() + SCAN_LIFE_MS;
     while (performance.now() < end) {
       for (const { rawValue } of await detector.detect(video).catch(() => [])) {
