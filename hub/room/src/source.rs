@@ -257,11 +257,13 @@ impl Source {
 
     /// From this seq on it belongs to a workout, under this index of its room.
     pub fn begin(&mut self, from_seq: u32, workout: WorkoutId, index: u16) {
-        self.end(from_seq.saturating_sub(1));
+        for stretch in self.belongs.iter_mut().filter(|stretch| stretch.from_seq < from_seq) {
+            stretch.to_seq = stretch.to_seq.min(from_seq - 1);
+        }
         self.belongs.push(Belongs { from_seq, to_seq: u32::MAX, workout, index });
     }
 
-    /// Up to this seq it belonged to the workout that ran; what follows belongs to nobody.
+    /// Up to this seq it belonged to the workout that began last; what follows belongs to nobody.
     pub fn end(&mut self, to_seq: u32) {
         if let Some(last) = self.belongs.last_mut() {
             last.to_seq = last.to_seq.min(to_seq);

@@ -7,25 +7,27 @@
 //! totals that the store added up; late rows after that come back from the store as an amendment with a revision.
 //! Does not know sessions, claims or rights: the gym does.
 
+mod life;
 mod points;
 mod sets;
+mod sources;
 mod stretch;
 mod tell;
 mod totals;
 
-use protocol::frame::{EventBody, MachineStatus, RoomSource, SetDetail, Totals, WorkoutSnapshot, WorkoutStage};
-use protocol::limits::{ABANDONED_AFTER_MS, SEAL_AFTER_MS};
+use protocol::frame::{EventBody, SetDetail, Totals, WorkoutSnapshot, WorkoutStage};
 use protocol::text::Text;
-use protocol::{Epoch, EventId, Field, GymId, MachineId, MemberId, Reading, RoomName, SeqRanges, VisitId, WorkoutId};
+use protocol::{Epoch, EventId, Field, GymId, MachineId, MemberId, Reading, RoomName, VisitId, WorkoutId};
 
+use self::life::Life;
 use self::points::Points;
 use self::sets::Sets;
-use self::stretch::{Close, Link, Stretch};
+use self::stretch::{Link, Stretch};
 use self::totals::Progress;
 use crate::alarm::CeilingAlarm;
 use crate::classes::Classes;
 use crate::effect::{Effect, KeepWhat, Persist};
-use crate::input::{Now, SourceKey, WorkoutRecord};
+use crate::input::{Now, WorkoutRecord};
 use crate::log::EventLog;
 use crate::ring::Ring;
 use crate::source::Taken;
@@ -34,10 +36,6 @@ use crate::source::Taken;
 const SOURCES_MAX: usize = 64;
 /// *Saved* marks are told this often.
 const SAVED_EVERY_MS: i64 = 1_000;
-/// The store is asked again for totals that it did not tell.
-const ASK_AGAIN_MS: i64 = 600_000;
-/// A sealed workout can be joined this long.
-const SEALED_LIFE_MS: i64 = 600_000;
 /// Fields that show that somebody moves.
 const MOVES: [Field; 5] = [Field::Speed, Field::Cadence, Field::Power, Field::StrokeRate, Field::StepRate];
 
@@ -73,14 +71,6 @@ pub struct Station {
     pub fence: u64,
     /// Whether the member may control the machine.
     pub may_control: bool,
-}
-
-/// How far its life is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Life {
-    Running,
-    Ended { at_ms: i64, mono_ms: i64, asked_mono_ms: Option<i64> },
-    Sealed { at_ms: i64, mono_ms: i64, revision: u32 },
 }
 
 /// One workout and its room.
@@ -148,7 +138,6 @@ impl Workout {
         let ended = matches!(record.stage, WorkoutStage::Ended | WorkoutStage::Sealed);
         let life = if ended { Life::Ended { at_ms: now.at_ms, mono_ms: now.mono_ms, asked_mono_ms: None } } else { Life::Running };
         let mut workout = Self::new(seed, station, life, record.stage, now);
-        workout.frozen_mono_ms = (!ended).then_some(now.mono_ms);
         workout.stretches = record
             .ranges
             .iter()
@@ -157,37 +146,16 @@ impl Workout {
                 let mut stretch = Stretch::new(range.source.clone(), range.boot, range.from_seq);
                 stretch.link = Link::Lost;
                 match range.to_seq {
-                    u32::MAX if ended => stretch.close = Close::ByTime(now.at_ms),
+                    u32::MAX if ended => stretch.end(u32::MAX, now.at_ms),
                     u32::MAX => (),
                     to_seq => stretch.close_at(to_seq),
                 }
                 stretch
             })
             .collect();
+        workout.stage = workout.stage_now();
+        workout.frozen_mono_ms = (workout.stage == WorkoutStage::Interrupted).then_some(now.mono_ms);
         workout
-    }
-
-    /// A source contributes from this seq on. Returns its index in the room; none where the workout has as many as it may.
-    pub fn attach(&mut self, key: &SourceKey, boot: u32, from_seq: u32, now: Now, out: &mut Vec<Effect>) -> Option<u16> {
-        let going_on = self.stretches.iter().rposition(|stretch| stretch.is_of(key, boot) && stretch.to_seq() >= from_seq);
-        if let Some(index) = going_on {
-            return u16::try_from(index).ok();
-        }
-        if self.stretches.len() == SOURCES_MAX {
-            return None;
-        }
-        let index = u16::try_from(self.stretches.len()).ok()?;
-        self.stretches.push(Stretch::new(key.clone(), boot, from_seq.max(1)));
-        self.persist_range(index, out);
-        let body = EventBody::Source(self.room_source(index)?);
-        self.tell(self.cause(format_args!("source:{:?}:{}:{boot}:{from_seq}", key.machine, key.sensor)), body, now, out);
-        Some(index)
-    }
-
-    /// Stretches of a source in one boot: (index, from seq, to seq). A source that is bound again goes on in them.
-    pub fn stretches_of(&self, key: &SourceKey, boot: u32) -> impl Iterator<Item = (u16, u32, u32)> {
-        let of = move |(_, stretch): &(usize, &Stretch)| stretch.is_of(key, boot);
-        self.stretches.iter().enumerate().filter(of).map(|(at, stretch)| (at as u16, stretch.from_seq, stretch.to_seq()))
     }
 
     /// Takes what one of its sources said, to show, to count and to chart. Returns whether it belongs: what was read after the end does not.
@@ -258,110 +226,6 @@ impl Workout {
         self.tell_and_keep(id, EventBody::SetLogged(set.clone()), now, out);
     }
 
-    /// Its machine says what it does: paused is paused.
-    pub fn machine_state(&mut self, status: MachineStatus, now: Now, out: &mut Vec<Effect>) {
-        self.paused = !matches!(status, MachineStatus::Active | MachineStatus::Manual);
-        self.restage(now, out);
-    }
-
-    /// The connection of a source is gone; it may go on reading into its buffer.
-    pub fn link_lost(&mut self, key: &SourceKey, boot: u32, now: Now, out: &mut Vec<Effect>) {
-        for stretch in self.stretches.iter_mut().filter(|stretch| stretch.is_of(key, boot)) {
-            stretch.link = Link::Lost;
-        }
-        self.restage(now, out);
-    }
-
-    /// A source is bound again and holds these seqs. An older boot of which nothing is pending is done: its source would have bound it.
-    pub fn link_back(&mut self, key: &SourceKey, boot: u32, held: &SeqRanges, now: Now, out: &mut Vec<Effect>) {
-        for index in 0..self.stretches.len() {
-            let stretch = &mut self.stretches[index];
-            let was = stretch.close;
-            if stretch.is_of(key, boot) {
-                stretch.back(held);
-            } else if stretch.key == *key && stretch.boot < boot && stretch.link == Link::Lost {
-                stretch.close_at(stretch.newest_seq.max(stretch.from_seq.saturating_sub(1)));
-                stretch.link = Link::Up;
-            }
-            if was != self.stretches[index].close {
-                self.persist_range(index as u16, out);
-            }
-        }
-        self.restage(now, out);
-    }
-
-    /// These seqs of a boot are stored.
-    pub fn stored(&mut self, key: &SourceKey, boot: u32, stored: &SeqRanges, now: Now, out: &mut Vec<Effect>) {
-        for index in 0..self.stretches.len() {
-            let stretch = &mut self.stretches[index];
-            if stretch.is_of(key, boot) {
-                let was = stretch.close;
-                stretch.store(stored);
-                if was != stretch.close {
-                    self.persist_range(index as u16, out);
-                }
-            }
-        }
-        self.restage(now, out);
-    }
-
-    /// A source contributed up to this seq and no further: the member left its machine.
-    pub fn detach(&mut self, key: &SourceKey, boot: u32, to_seq: u32, now: Now, out: &mut Vec<Effect>) {
-        for index in 0..self.stretches.len() {
-            let stretch = &mut self.stretches[index];
-            if stretch.is_of(key, boot) && stretch.close == Close::Open {
-                match stretch.link {
-                    Link::Up => stretch.close_at(to_seq.max(stretch.from_seq.saturating_sub(1))),
-                    Link::Lost => stretch.close = Close::ByTime(now.at_ms),
-                }
-                self.persist_range(index as u16, out);
-            }
-        }
-        self.restage(now, out);
-    }
-
-    /// Goes on at another machine, or at none.
-    pub fn move_to(&mut self, station: Station, now: Now, out: &mut Vec<Effect>) {
-        self.station = station;
-        self.paused = false;
-        self.alive_mono_ms = now.mono_ms;
-        self.tell_stage(now, out);
-    }
-
-    /// The training is over: stretches close, and it seals when all is stored.
-    pub fn end(&mut self, now: Now, out: &mut Vec<Effect>) {
-        if self.life != Life::Running {
-            return;
-        }
-        self.life = Life::Ended { at_ms: now.at_ms, mono_ms: now.mono_ms, asked_mono_ms: None };
-        self.station = Station::default();
-        for index in 0..self.stretches.len() {
-            if self.stretches[index].close == Close::Open {
-                self.stretches[index].end(now.at_ms);
-                self.persist_range(index as u16, out);
-            }
-        }
-        self.restage(now, out);
-    }
-
-    /// The store added it up: seals it, or amends it where it was sealed.
-    pub fn totals_known(&mut self, revision: u32, totals: Totals, now: Now, out: &mut Vec<Effect>) {
-        match self.life {
-            Life::Running => return,
-            Life::Ended { at_ms, .. } => {
-                self.life = Life::Sealed { at_ms, mono_ms: now.mono_ms, revision };
-                out.push(Effect::Persist(Persist::Totals { workout: self.seed.workout, revision, totals }));
-            }
-            Life::Sealed { revision: known, .. } if revision <= known => return,
-            Life::Sealed { at_ms, .. } => self.life = Life::Sealed { at_ms, mono_ms: now.mono_ms, revision },
-        }
-        self.sealed = Some(totals);
-        self.earn(&totals, now, out);
-        let body = EventBody::Sealed { workout: self.seed.workout, revision, totals };
-        self.tell_and_keep(self.cause(format_args!("sealed:{revision}")), body, now, out);
-        self.restage(now, out);
-    }
-
     /// Sets or clears the ceiling and tells the room.
     pub fn set_ceiling(&mut self, id: EventId, heart_rate_bpm: Option<u16>, now: Now, out: &mut Vec<Effect>) {
         self.alarm.set(heart_rate_bpm);
@@ -378,69 +242,6 @@ impl Workout {
             self.ring.expire(now.at_ms);
         }
         self.ask_for_totals(now, out);
-    }
-
-    fn ask_for_totals(&mut self, now: Now, out: &mut Vec<Effect>) {
-        let Life::Ended { mono_ms, asked_mono_ms, .. } = &mut self.life else { return };
-        let waited = asked_mono_ms.is_none_or(|asked| now.mono_ms - asked >= ASK_AGAIN_MS);
-        let over_due = now.mono_ms - *mono_ms >= SEAL_AFTER_MS;
-        if waited && (over_due || self.stretches.iter().all(Stretch::is_reconciled)) {
-            *asked_mono_ms = Some(now.mono_ms);
-            out.push(Effect::Persist(Persist::AddUp { workout: self.seed.workout, revision: 0 }));
-        }
-    }
-
-    /// The stage that follows from what is known; told when it is another.
-    fn restage(&mut self, now: Now, out: &mut Vec<Effect>) {
-        let stage = self.stage_now();
-        let interrupted = stage == WorkoutStage::Interrupted;
-        match self.frozen_mono_ms {
-            None if interrupted => self.frozen_mono_ms = Some(now.mono_ms),
-            Some(since) if !interrupted => {
-                self.alive_mono_ms += now.mono_ms - since;
-                self.frozen_mono_ms = None;
-            }
-            None | Some(_) => (),
-        }
-        if stage != self.stage {
-            self.stage = stage;
-            self.tell_stage(now, out);
-        }
-    }
-
-    fn stage_now(&self) -> WorkoutStage {
-        match self.life {
-            Life::Sealed { .. } => return WorkoutStage::Sealed,
-            Life::Ended { .. } => return WorkoutStage::Ended,
-            Life::Running => (),
-        }
-        // A strap that comes and goes does not interrupt what a machine reads.
-        let open = || self.stretches.iter().filter(|stretch| stretch.close == Close::Open);
-        let on_machine = open().any(|stretch| stretch.key.machine.is_some());
-        let counts = |stretch: &&Stretch| stretch.key.machine.is_some() || !on_machine;
-        if open().filter(counts).any(|stretch| stretch.link == Link::Lost) {
-            WorkoutStage::Interrupted
-        } else if open().filter(counts).any(Stretch::is_draining) {
-            WorkoutStage::Reconciling
-        } else if self.stretches.iter().all(|stretch| stretch.counted.is_empty()) && self.stage == WorkoutStage::Created {
-            WorkoutStage::Created
-        } else if self.paused {
-            WorkoutStage::Paused
-        } else {
-            WorkoutStage::Live
-        }
-    }
-
-    /// Whether no sign of the member came for ten minutes. While a link is lost nobody can know.
-    #[must_use]
-    pub fn is_silent(&self, now: Now) -> bool {
-        self.life == Life::Running && self.frozen_mono_ms.is_none() && now.mono_ms - self.alive_mono_ms >= ABANDONED_AFTER_MS
-    }
-
-    /// Whether nothing more is expected of it: it was sealed a while ago and may be forgotten.
-    #[must_use]
-    pub fn is_over(&self, now: Now) -> bool {
-        matches!(self.life, Life::Sealed { mono_ms, .. } if now.mono_ms - mono_ms >= SEALED_LIFE_MS)
     }
 
     /// Totals so far; the store's once it is sealed.
@@ -470,21 +271,10 @@ impl Workout {
         }
     }
 
-    fn room_source(&self, index: u16) -> Option<RoomSource> {
-        let Stretch { key, boot, .. } = self.stretches.get(usize::from(index))?;
-        Some(RoomSource { source: index, machine: key.machine, sensor: key.sensor.clone(), boot: *boot, workout: None })
-    }
-
     /// What it was made with.
     #[must_use]
     pub const fn seed(&self) -> &WorkoutSeed {
         &self.seed
-    }
-
-    /// Its stage.
-    #[must_use]
-    pub const fn stage(&self) -> WorkoutStage {
-        self.stage
     }
 
     /// Where it runs.
@@ -495,7 +285,7 @@ impl Workout {
 }
 
 /// Whether a reading shows a person: something moves, or a heart beats under a sensor that touches skin.
-fn is_sign_of_life(reading: &Reading) -> bool {
+pub(crate) fn is_sign_of_life(reading: &Reading) -> bool {
     let moves = MOVES.iter().any(|field| reading.get(*field).is_some_and(|value| value > 0));
     moves || (reading.get(Field::HeartRate).is_some() && reading.get(Field::Contact) != Some(0))
 }

@@ -122,6 +122,10 @@ fn a_source_knows_which_workout_a_late_reading_belongs_to() {
     assert_eq!(source.workout_of(10), Some((first, 0)));
     assert_eq!(source.workout_of(12), None);
     assert_eq!(source.workout_of(4_000), Some((second, 1)));
+    source.begin(11, first, 2);
+    source.end(12);
+    assert_eq!((source.workout_of(12), source.workout_of(13)), (Some((first, 2)), None));
+    assert_eq!(source.workout_of(15), Some((second, 1)), "an older stretch told later takes nothing away");
 }
 
 /// A bike record in parts of at most 20 bytes, as raw notifications from `seq` on.

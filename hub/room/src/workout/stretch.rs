@@ -16,8 +16,8 @@ pub(super) enum Close {
     Open,
     /// With this seq.
     At(u32),
-    /// With the last reading before this time, UTC: the link was lost.
-    ByTime(i64),
+    /// With the last reading up to this time, UTC: the link was lost. Before `below`, which is the first seq known to be later.
+    ByTime { ended_at_ms: i64, below: u32 },
 }
 
 /// The way to the source.
@@ -75,7 +75,8 @@ impl Stretch {
     pub(super) const fn to_seq(&self) -> u32 {
         match self.close {
             Close::At(to_seq) => to_seq,
-            Close::Open | Close::ByTime(_) => u32::MAX,
+            Close::ByTime { below, .. } if below < u32::MAX => below.saturating_sub(1),
+            Close::Open | Close::ByTime { .. } => u32::MAX,
         }
     }
 
@@ -83,13 +84,15 @@ impl Stretch {
         WorkoutRange { source: self.key.clone(), boot: self.boot, from_seq: self.from_seq, to_seq: self.to_seq() }
     }
 
-    /// Whether a seq of this time belongs. One that was read after the end closes the stretch before it.
+    /// Whether a seq of this time belongs. One that was read after the end shows where the stretch ends at the latest.
     pub(super) fn admits(&mut self, seq: u32, corrected_at_ms: i64) -> bool {
-        if let Close::ByTime(ended_at_ms) = self.close
+        if let Close::ByTime { ended_at_ms, below } = self.close
             && corrected_at_ms > ended_at_ms
             && seq > self.newest_seq
         {
-            self.close_at(seq - 1);
+            self.close = Close::ByTime { ended_at_ms, below: below.min(seq) };
+            self.forget_from(seq);
+            self.drained();
         }
         (self.from_seq..=self.to_seq()).contains(&seq)
     }
@@ -124,31 +127,33 @@ impl Stretch {
         let held = held.difference(&held.difference(&range));
         self.pending = held.difference(&self.stored);
         self.draining = self.pending.clone();
-        if held.max() == 0 {
-            self.drained();
-        }
+        self.drained();
     }
 
     pub(super) fn close_at(&mut self, to_seq: u32) {
         self.close = Close::At(to_seq);
-        if to_seq < u32::MAX {
-            self.pending.remove(to_seq + 1, u32::MAX);
-            self.draining.remove(to_seq + 1, u32::MAX);
+        if let Some(after) = to_seq.checked_add(1) {
+            self.forget_from(after);
         }
     }
 
-    /// Ends it now: with what came last, or by time where the link is lost.
-    pub(super) fn end(&mut self, at_ms: i64) {
+    fn forget_from(&mut self, seq: u32) {
+        self.pending.remove(seq, u32::MAX);
+        self.draining.remove(seq, u32::MAX);
+    }
+
+    /// Ends it with this seq, or by time where the link is lost. What was closed stays as it is.
+    pub(super) fn end(&mut self, to_seq: u32, at_ms: i64) {
         match (self.close, self.link) {
-            (Close::Open, Link::Up) => self.close_at(self.newest_seq),
-            (Close::Open, Link::Lost) => self.close = Close::ByTime(at_ms),
-            (Close::At(_) | Close::ByTime(_), _) => (),
+            (Close::Open, Link::Up) => self.close_at(to_seq.max(self.from_seq.saturating_sub(1))),
+            (Close::Open, Link::Lost) => self.close = Close::ByTime { ended_at_ms: at_ms, below: u32::MAX },
+            (Close::At(_) | Close::ByTime { .. }, _) => (),
         }
     }
 
     /// A source that brought all it held knows no reading after the newest.
     fn drained(&mut self) {
-        if self.link == Link::Up && self.draining.is_empty() && matches!(self.close, Close::ByTime(_)) {
+        if self.link == Link::Up && self.draining.is_empty() && matches!(self.close, Close::ByTime { .. }) {
             self.close_at(self.newest_seq);
         }
     }

@@ -10,8 +10,9 @@ use protocol::limits::SEQ_RANGES_MAX;
 use protocol::{EventId, RoomName, ServerFrame};
 use uuid::Uuid;
 
+use super::Workout;
+use super::life::Life;
 use super::points::Award;
-use super::{Life, Workout};
 use crate::classes::live_key;
 use crate::effect::{Audience, Effect, Lane, Persist, Tell};
 use crate::input::{MemberInput, Now};

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use protocol::ServerFrame;
-use protocol::frame::{RepDetail, Saved};
+use protocol::frame::{MachineStatus, RepDetail, Saved};
+use protocol::limits::{ABANDONED_AFTER_MS, SEAL_AFTER_MS};
+use protocol::{SeqRanges, ServerFrame};
 use smallvec::SmallVec;
 use uuid::Uuid;
 
+use super::life::SEALED_LIFE_MS;
 use super::*;
 use crate::effect::{Audience, Lane, Tell};
-use crate::input::WorkoutRange;
+use crate::input::{SourceKey, WorkoutRange};
 
 const UTC: i64 = 1_763_700_000_000;
 
@@ -148,6 +150,8 @@ fn the_abandonment_clock_stands_still_while_the_link_is_lost() {
     workout.link_back(&bike(), 1, &SeqRanges::new(), now(10_000_000), &mut out);
     assert!(!workout.is_silent(now(10_000_000 + ABANDONED_AFTER_MS - 1_001)));
     assert!(workout.is_silent(now(10_000_000 + ABANDONED_AFTER_MS)));
+    workout.link_lost(&bike(), 1, now(20_000_000), &mut out);
+    assert!(workout.is_silent(now(20_000_000 + SEAL_AFTER_MS)), "a day is enough");
 }
 
 #[test]

@@ -1,0 +1,94 @@
+//! Which sources contribute to a workout: attached, lost, back, stored, detached.
+//!
+//! In: sources by key and boot, with what they hold and what of theirs is stored. Out: their indexes in the room, their stretches for the store.
+
+use protocol::SeqRanges;
+use protocol::frame::{EventBody, RoomSource};
+
+use super::stretch::{Close, Link, Stretch};
+use super::{SOURCES_MAX, Workout};
+use crate::effect::Effect;
+use crate::input::{Now, SourceKey};
+
+impl Workout {
+    /// A source contributes from this seq on. Returns its index in the room; none where the workout has as many as it may.
+    pub fn attach(&mut self, key: &SourceKey, boot: u32, from_seq: u32, now: Now, out: &mut Vec<Effect>) -> Option<u16> {
+        let going_on = self.stretches.iter().rposition(|stretch| stretch.is_of(key, boot) && stretch.to_seq() >= from_seq);
+        if let Some(index) = going_on {
+            return u16::try_from(index).ok();
+        }
+        if self.stretches.len() == SOURCES_MAX {
+            return None;
+        }
+        let index = u16::try_from(self.stretches.len()).ok()?;
+        self.stretches.push(Stretch::new(key.clone(), boot, from_seq.max(1)));
+        self.persist_range(index, out);
+        let body = EventBody::Source(self.room_source(index)?);
+        self.tell(self.cause(format_args!("source:{:?}:{}:{boot}:{from_seq}", key.machine, key.sensor)), body, now, out);
+        Some(index)
+    }
+
+    /// Stretches of a source in one boot: (index, from seq, to seq). A source that is bound again goes on in them.
+    pub fn stretches_of(&self, key: &SourceKey, boot: u32) -> impl Iterator<Item = (u16, u32, u32)> {
+        let of = move |(_, stretch): &(usize, &Stretch)| stretch.is_of(key, boot);
+        self.stretches.iter().enumerate().filter(of).map(|(at, stretch)| (at as u16, stretch.from_seq, stretch.to_seq()))
+    }
+
+    /// The connection of a source is gone; it may go on reading into its buffer.
+    pub fn link_lost(&mut self, key: &SourceKey, boot: u32, now: Now, out: &mut Vec<Effect>) {
+        for stretch in self.stretches.iter_mut().filter(|stretch| stretch.is_of(key, boot)) {
+            stretch.link = Link::Lost;
+        }
+        self.restage(now, out);
+    }
+
+    /// A source is bound again and holds these seqs. An older boot of which nothing is pending is done: its source would have bound it.
+    pub fn link_back(&mut self, key: &SourceKey, boot: u32, held: &SeqRanges, now: Now, out: &mut Vec<Effect>) {
+        for index in 0..self.stretches.len() {
+            let stretch = &mut self.stretches[index];
+            let was = stretch.close;
+            if stretch.is_of(key, boot) {
+                stretch.back(held);
+            } else if stretch.key == *key && stretch.boot < boot && stretch.link == Link::Lost {
+                stretch.close_at(stretch.newest_seq.max(stretch.from_seq.saturating_sub(1)));
+                stretch.link = Link::Up;
+            }
+            if was != self.stretches[index].close {
+                self.persist_range(index as u16, out);
+            }
+        }
+        self.restage(now, out);
+    }
+
+    /// These seqs of a boot are stored.
+    pub fn stored(&mut self, key: &SourceKey, boot: u32, stored: &SeqRanges, now: Now, out: &mut Vec<Effect>) {
+        for index in 0..self.stretches.len() {
+            let stretch = &mut self.stretches[index];
+            if stretch.is_of(key, boot) {
+                let was = stretch.close;
+                stretch.store(stored);
+                if was != stretch.close {
+                    self.persist_range(index as u16, out);
+                }
+            }
+        }
+        self.restage(now, out);
+    }
+
+    /// A source contributed up to this seq and no further: the member left its machine.
+    pub fn detach(&mut self, key: &SourceKey, boot: u32, to_seq: u32, now: Now, out: &mut Vec<Effect>) {
+        for index in 0..self.stretches.len() {
+            let stretch = &mut self.stretches[index];
+            if stretch.is_of(key, boot) && stretch.close == Close::Open {
+                stretch.end(to_seq, now.at_ms);
+                self.persist_range(index as u16, out);
+            }
+        }
+        self.restage(now, out);
+    }
+
+    pub(super) fn room_source(&self, index: u16) -> Option<RoomSource> {
+        let Stretch { key, boot, .. } = self.stretches.get(usize::from(index))?;
+        Some(RoomSource { source: index, machine: key.machine, sensor: key.sensor.clone(), boot: *boot, workout: None })
+    }
+}
