@@ -16,6 +16,7 @@ pub mod limits;
 pub mod room;
 pub mod seq;
 pub mod text;
+pub mod totals;
 pub mod wire;
 
 pub use close::CloseReason;

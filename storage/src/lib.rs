@@ -1,1 +1,29 @@
-//! Placeholder until the crate lands.
+//! What Spotter keeps for good: SQL lives only here.
+//!
+//! In: [`Row`]s and [`Fact`]s through the [`Recorder`] (never waits, bounded), questions through the [`Store`].
+//! Out: [`Report`]s of what is committed, and answers. Owns the schema, its migrations and the connections.
+//! Spawns nothing: [`open`] hands back a [`Driver`] that its caller runs as a task of its own.
+//! Two back ends behind one set of rules: SQLite (embedded default) and Postgres 15+. See `docs/STORAGE.md`.
+
+pub mod canonical;
+mod counters;
+mod db;
+mod error;
+mod migrate;
+mod model;
+mod open;
+mod options;
+mod ranges;
+mod recorder;
+mod store;
+mod words;
+mod writer;
+
+pub use counters::{Counters, CountersNow};
+pub use error::{OpenError, StoreError};
+pub use model::*;
+pub use open::{Storage, open};
+pub use options::Options;
+pub use recorder::{FactsFull, Full, Recorder};
+pub use store::*;
+pub use writer::{Driver, Unflushed};

@@ -1,0 +1,13 @@
+//! Words of storage: what comes in (rows, facts), what goes out (reports), what is asked and answered (records).
+
+mod fact;
+mod record;
+mod report;
+mod row;
+mod training;
+
+pub use fact::Fact;
+pub use record::*;
+pub use report::{Rejection, Report};
+pub use row::{Row, RowWhat, SourceKey};
+pub use training::*;

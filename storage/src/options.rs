@@ -1,0 +1,65 @@
+//! What the operator decides about storage, already checked. The hub maps its configuration onto this.
+
+use std::time::Duration;
+
+/// Bounds and addresses. [`Options::new`] has defaults that suit two cores.
+#[derive(Clone)]
+pub struct Options {
+    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`. May hold a secret: not printed.
+    pub url: String,
+    /// Rows in one transaction at most.
+    pub batch_rows: usize,
+    /// A row waits this long at most for others to share its transaction.
+    pub batch_wait: Duration,
+    /// Rows that may wait; beyond, `try_keep` is `Full`.
+    pub queue_rows: usize,
+    /// Bytes that those rows may hold together; beyond, `try_keep` is `Full`.
+    pub queue_bytes: usize,
+    /// Facts that may wait; beyond, `persist` hands the fact back.
+    pub queue_facts: usize,
+    /// Reports that may wait for the hub; the writer pauses while they are full.
+    pub queue_reports: usize,
+    /// Rows a second at most, so that a backlog leaves the database some air for queries.
+    pub rows_per_s_max: u32,
+    /// Connections for questions, besides the writer's own.
+    pub connections: u32,
+    /// No statement of the writer runs longer; the batch is then tried again.
+    pub write_deadline: Duration,
+    /// No question runs longer.
+    pub query_deadline: Duration,
+    /// Opening, with its migrations, takes no longer.
+    pub open_deadline: Duration,
+    /// Longest pause between two tries while the database is away.
+    pub retry_max: Duration,
+    /// A sealed workout is added up again when no late row came for this long.
+    pub amend_after: Duration,
+}
+
+impl Options {
+    /// Defaults for a database.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            batch_rows: 8_192,
+            batch_wait: Duration::from_millis(200),
+            queue_rows: 65_536,
+            queue_bytes: 32 * 1024 * 1024,
+            queue_facts: 8_192,
+            queue_reports: 4_096,
+            rows_per_s_max: 250_000,
+            connections: 8,
+            write_deadline: Duration::from_secs(10),
+            query_deadline: Duration::from_secs(5),
+            open_deadline: Duration::from_secs(60),
+            retry_max: Duration::from_secs(2),
+            amend_after: Duration::from_secs(10),
+        }
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("batch_rows", &self.batch_rows).field("queue_rows", &self.queue_rows).finish_non_exhaustive()
+    }
+}

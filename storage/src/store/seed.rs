@@ -1,0 +1,95 @@
+//! A whole gym as a shard needs it at start, and what is stored of boots.
+
+use protocol::{GymId, TenantId};
+
+use super::{Store, gym, visit, workout};
+use crate::db::{Db, Row, Value, values};
+use crate::error::StoreError;
+use crate::model::{BootRecord, GymSeed, QuarantineRecord, SourceKey};
+use crate::ranges;
+use crate::writer::{key_of, key_parts};
+
+impl Store {
+    /// Everything a shard needs of a gym. Fine-grained right checks do not apply: the node itself asks.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says; none when there is no such gym.
+    pub async fn gym_seed(&self, id: GymId) -> Result<Option<GymSeed>, StoreError> {
+        let Some(found) = gym::gyms(&self.db, "gym = $1", &values![id]).await?.into_iter().next() else { return Ok(None) };
+        Ok(Some(GymSeed {
+            tenant: found.tenant,
+            gym: found.gym,
+            machines: gym::machines(&self.db, "x.gym = $1", &values![id]).await?,
+            workouts: workout::details(&self.db, "t.gym = $1 and t.stage <> 'sealed'", &values![id]).await?,
+            visits: visit::visits(&self.db, "t.gym = $1 and t.state = 'active'", &values![id]).await?,
+        }))
+    }
+
+    /// What is stored of every boot of a source, newest boot first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn boots(&self, source: &SourceKey, limit: u32) -> Result<Vec<BootRecord>, StoreError> {
+        let (kind, owner) = key_parts(source);
+        let which = "s.kind = $1 and s.owner = $2 and s.sensor = $3 order by b.boot desc limit $4";
+        boots(&self.db, which, &values![kind, owner, source.sensor(), limit]).await
+    }
+
+    /// What is stored of one boot, so that a source that comes back hears it at once.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn boot(&self, source: &SourceKey, boot: u32) -> Result<Option<BootRecord>, StoreError> {
+        let (kind, owner) = key_parts(source);
+        let which = "s.kind = $1 and s.owner = $2 and s.sensor = $3 and b.boot = $4";
+        Ok(boots(&self.db, which, &values![kind, owner, source.sensor(), boot]).await?.into_iter().next())
+    }
+
+    /// The newest rows in quarantine of the tenant's machines and members, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn quarantine(&self, tenant: TenantId, limit: u32) -> Result<Vec<QuarantineRecord>, StoreError> {
+        const DO: &str = "read the quarantine";
+        let sql = "select s.kind, s.owner, s.sensor, q.boot, q.seq, q.code, q.detail, q.content, q.received_at_ms from quarantine q
+             join sources s on s.source = q.source
+             where s.owner in (select machine from machines where tenant = $1 union select member from members where tenant = $1)
+             order by q.entry desc limit $2";
+        let record = |row: &Row| {
+            Ok(QuarantineRecord {
+                source: Some(key_of(row, DO, 0)?),
+                boot: row.number(DO, 3)?,
+                seq: row.number(DO, 4)?,
+                code: row.number(DO, 5)?,
+                detail: row.get(DO, 6)?,
+                content: row.get(DO, 7)?,
+                received_at_ms: row.get(DO, 8)?,
+            })
+        };
+        self.db.fetch(DO, sql, &values![tenant, limit]).await?.iter().map(record).collect()
+    }
+}
+
+async fn boots(db: &Db, which: &'static str, params: &[Value]) -> Result<Vec<BootRecord>, StoreError> {
+    const DO: &str = "read boots";
+    let sql = format!(
+        "select s.kind, s.owner, s.sensor, b.boot, b.nonce, b.anchor_at_ms, b.stored, b.lost, b.conflict from boots b
+         join sources s on s.source = b.source where {which}"
+    );
+    let record = |row: &Row| {
+        let ranges_of = |column| {
+            let bytes: Vec<u8> = row.get(DO, column)?;
+            ranges::from_bytes(&bytes).map_err(|error| crate::db::decode(DO, column, error))
+        };
+        Ok(BootRecord {
+            source: key_of(row, DO, 0)?,
+            boot: row.number(DO, 3)?,
+            nonce: row.number(DO, 4)?,
+            anchor_at_ms: row.get(DO, 5)?,
+            stored: ranges_of(6)?,
+            lost: ranges_of(7)?,
+            conflict: row.get(DO, 8)?,
+        })
+    };
+    db.fetch(DO, sql, params).await?.iter().map(record).collect()
+}

@@ -1,0 +1,79 @@
+//! Totals of a workout, purely from stored rows, by `protocol::totals`.
+
+use std::collections::BTreeMap;
+
+use protocol::frame::Totals;
+use protocol::totals::BootTotals;
+use protocol::{Field, Reading, TenantId, WorkoutId};
+
+use super::Store;
+use super::sample::{STEP, Stretch, stretches};
+use crate::db::{Db, values};
+use crate::error::StoreError;
+
+const DO: &str = "add up a workout";
+/// The fields that totals look at.
+const FIELDS: [Field; 5] = [Field::Distance, Field::Energy, Field::Strokes, Field::Power, Field::HeartRate];
+
+impl Store {
+    /// Adds up a workout of the tenant from what is stored now.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the tenant has no such workout.
+    pub async fn add_up(&self, tenant: TenantId, workout: WorkoutId) -> Result<Totals, StoreError> {
+        match self.workout_member(tenant, workout).await? {
+            Some(_) => add_up(&self.db, workout).await,
+            None => Err(StoreError::NotFound { operation: DO, id: workout.0 }),
+        }
+    }
+}
+
+/// Adds up boot by boot, each in order of seq.
+pub(crate) async fn add_up(db: &Db, workout: WorkoutId) -> Result<Totals, StoreError> {
+    let mut boots: BTreeMap<(i64, u32), (BootTotals, bool)> = BTreeMap::new();
+    for stretch in stretches(db, workout).await? {
+        let of_machine = stretch.key.machine().is_some();
+        let (boot, _) = boots.entry((stretch.source, stretch.boot)).or_insert_with(|| (BootTotals::default(), of_machine));
+        add_readings(db, &stretch, boot).await?;
+        let (reps, sets, strokes) =
+            (count(db, "reps", &stretch).await?, count(db, "sets", &stretch).await?, count(db, "strokes", &stretch).await?);
+        boot.rows(reps, sets, strokes);
+    }
+    let mut totals = Totals::default();
+    for (boot, of_machine) in boots.into_values() {
+        boot.add_to(&mut totals, of_machine);
+    }
+    Ok(totals)
+}
+
+async fn add_readings(db: &Db, stretch: &Stretch, boot: &mut BootTotals) -> Result<(), StoreError> {
+    let columns = FIELDS.map(Field::name).join(", ");
+    let sql = format!(
+        "select seq, dev_ms, {columns} from samples where source = $1 and boot = $2 and seq between $3 and $4 order by seq limit $5"
+    );
+    let mut next = Some(stretch.from_seq);
+    while let Some(from_seq) = next {
+        let params = values![stretch.source, stretch.boot, from_seq, stretch.to_seq, STEP];
+        let rows = db.fetch(DO, sql.clone(), &params).await?;
+        let mut last: Option<u32> = None;
+        for row in &rows {
+            let mut reading = Reading::new();
+            for (place, field) in FIELDS.into_iter().enumerate() {
+                if let Some(value) = row.get::<Option<i32>>(DO, 2 + place)? {
+                    reading.set(field, value);
+                }
+            }
+            boot.reading(row.get(DO, 1)?, &reading);
+            last = Some(row.number(DO, 0)?);
+        }
+        let full = rows.len() == STEP as usize;
+        next = last.filter(|_| full).and_then(|seq| seq.checked_add(1)).filter(|&seq| seq <= stretch.to_seq);
+    }
+    Ok(())
+}
+
+async fn count(db: &Db, table: &'static str, stretch: &Stretch) -> Result<u32, StoreError> {
+    let sql = format!("select count(*) from {table} where source = $1 and boot = $2 and seq between $3 and $4");
+    let params = values![stretch.source, stretch.boot, stretch.from_seq, stretch.to_seq];
+    db.fetch_one(DO, sql, &params).await?.map_or(Ok(0), |row| row.number(DO, 0))
+}

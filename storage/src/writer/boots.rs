@@ -1,0 +1,135 @@
+//! The rows of `boots`: made with their anchor when first heard, locked in order by each batch, widened before its commit.
+//!
+//! A boot's row is made before the batch that needs it, in a statement of its own with empty ranges: so two nodes never wait for each
+//! other's new rows inside a transaction, and locks are only ever taken in order of `(source, boot)`.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::plan::{Boot, Key};
+use super::sources::Sources;
+use crate::db::{Conn, Value, Wire, tuples, values};
+use crate::error::StoreError;
+use crate::model::Row;
+use crate::ranges;
+
+/// Boots remembered; more means that the memory is begun again.
+const REMEMBERED_MAX: usize = 100_000;
+
+/// What the writer remembers of the database. All of it may be forgotten at any time.
+#[derive(Default)]
+pub(crate) struct Known {
+    pub(crate) sources: Sources,
+    /// Anchors never move, so that remembering them is safe.
+    anchors: HashMap<Key, i64>,
+    pub(crate) months: HashSet<i64>,
+}
+
+impl Known {
+    pub(crate) fn clear(&mut self) {
+        self.sources.clear();
+        self.anchors.clear();
+        self.months.clear();
+    }
+
+    pub(crate) fn anchor(&self, key: Key) -> Option<i64> {
+        self.anchors.get(&key).copied()
+    }
+
+    /// Makes sources and boots of the rows that the database does not have yet.
+    pub(crate) async fn ensure(&mut self, wire: &mut Wire, rows: &[Row]) -> Result<(), StoreError> {
+        const DO: &str = "make the rows of new boots";
+        let mut fresh: BTreeMap<Key, [i64; 4]> = BTreeMap::new();
+        for row in rows {
+            let source = match self.sources.get(&row.source) {
+                Some(source) => source,
+                None => self.sources.number(&mut wire.conn(), &row.source).await?,
+            };
+            let key = (source, row.boot);
+            if !self.anchors.contains_key(&key) {
+                fresh.entry(key).or_insert([source, row.boot.into(), row.nonce.into(), row.anchor_at_ms]);
+            }
+        }
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        if self.anchors.len() + fresh.len() > REMEMBERED_MAX {
+            self.anchors.clear();
+        }
+        let fresh: Vec<[i64; 4]> = fresh.into_values().collect();
+        let mut conn = wire.conn();
+        let empty = if conn.is_postgres() { "''::bytea" } else { "x''" };
+        let (table, params) = tuples(conn.is_postgres(), ["source", "boot", "nonce", "anchor_at_ms"], &fresh);
+        let make = format!(
+            "insert into boots (source, boot, nonce, anchor_at_ms, stored, lost, conflict)
+             select source, boot, nonce, anchor_at_ms, {empty}, {empty}, false from {table} where true order by source, boot
+             on conflict do nothing"
+        );
+        conn.execute(DO, make, &params).await?;
+        let keys: Vec<[i64; 2]> = fresh.iter().map(|&[source, boot, ..]| [source, boot]).collect();
+        let (table, params) = tuples(conn.is_postgres(), ["source", "boot"], &keys);
+        let read = format!("select b.source, b.boot, b.anchor_at_ms from {table} join boots b on b.source = k.source and b.boot = k.boot");
+        for row in conn.fetch(DO, read, &params).await? {
+            self.anchors.insert((row.get(DO, 0)?, row.number(DO, 1)?), row.get(DO, 2)?);
+        }
+        Ok(())
+    }
+}
+
+/// Locks the boots of a batch, lowest first. Inside the batch's transaction.
+pub(crate) async fn lock(conn: &mut Conn<'_>, keys: &[[i64; 2]]) -> Result<BTreeMap<Key, Boot>, StoreError> {
+    const DO: &str = "lock the boots of a batch";
+    let (table, params) = tuples(conn.is_postgres(), ["source", "boot"], keys);
+    let lock = if conn.is_postgres() { "for update of b" } else { "" };
+    let sql = format!(
+        "select b.source, b.boot, b.nonce, b.anchor_at_ms, b.stored, b.lost, b.conflict
+         from {table} join boots b on b.source = k.source and b.boot = k.boot order by b.source, b.boot {lock}"
+    );
+    let mut boots = BTreeMap::new();
+    for row in conn.fetch(DO, sql, &params).await? {
+        let ranges_of = |column| {
+            let bytes: Vec<u8> = row.get(DO, column)?;
+            ranges::from_bytes(&bytes).map_err(|error| crate::db::decode(DO, column, error))
+        };
+        let boot = Boot {
+            nonce: row.number(DO, 2)?,
+            anchor_at_ms: row.get(DO, 3)?,
+            stored: ranges_of(4)?,
+            lost: ranges_of(5)?,
+            conflict: row.get(DO, 6)?,
+            changed: false,
+        };
+        boots.insert((row.get(DO, 0)?, row.number(DO, 1)?), boot);
+    }
+    if boots.len() < keys.len() {
+        return Err(StoreError::Stale { operation: DO });
+    }
+    Ok(boots)
+}
+
+/// Writes the widened ranges back.
+pub(crate) async fn widen(conn: &mut Conn<'_>, boots: &BTreeMap<Key, Boot>) -> Result<(), StoreError> {
+    const DO: &str = "widen the ranges of a batch";
+    let changed: Vec<(&Key, &Boot)> = boots.iter().filter(|(_, boot)| boot.changed).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    if conn.is_postgres() {
+        let sql = "update boots b set stored = k.stored, lost = k.lost, conflict = k.conflict <> 0
+             from unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bigint[]) as k(source, boot, stored, lost, conflict)
+             where b.source = k.source and b.boot = k.boot";
+        let params = [
+            Value::Ints(changed.iter().map(|(key, _)| key.0).collect()),
+            Value::Ints(changed.iter().map(|(key, _)| key.1.into()).collect()),
+            Value::Blobs(changed.iter().map(|(_, boot)| ranges::to_bytes(&boot.stored)).collect()),
+            Value::Blobs(changed.iter().map(|(_, boot)| ranges::to_bytes(&boot.lost)).collect()),
+            Value::Ints(changed.iter().map(|(_, boot)| boot.conflict.into()).collect()),
+        ];
+        return conn.execute(DO, sql, &params).await.map(drop);
+    }
+    for (&(source, number), boot) in changed {
+        let sql = "update boots set stored = $1, lost = $2, conflict = $3 where source = $4 and boot = $5";
+        let params = values![ranges::to_bytes(&boot.stored), ranges::to_bytes(&boot.lost), boot.conflict, source, number];
+        conn.execute(DO, sql, &params).await?;
+    }
+    Ok(())
+}
