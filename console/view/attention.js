@@ -34,7 +34,7 @@ export function drawAttention(machines, open) {
   text(byId('attention-count'), list.length ? String(list.length) : '');
   show(byId('attention-none'), list.length === 0);
   keyed(byId('attention-list'), list, ({ machine, kind, words }) => `${machine}/${kind}/${words}`,
-    ({ machine, kind }) => h('li', { data: { kind } }, h('button', { type: 'button', onclick: () => open(machine) }, h('span', { class: 'name' }), h('span', { class: 'words' }), h('span', { class: 'since' }))),
+    ({ machine, kind }) => h('li', { data: { kind } }, h('button', { type: 'button', onclick: () => open(machine) }, h('span', { class: 'name' }), h('span', { class: 'since' }), h('span', { class: 'words' }))),
     (node, { name, words, since }) => {
       text(node.querySelector('.name'), name);
       text(node.querySelector('.words'), words);
