@@ -239,6 +239,7 @@ impl Workout {
         if now.mono_ms - self.saved_mono_ms >= SAVED_EVERY_MS {
             self.saved_mono_ms = now.mono_ms;
             self.tell_saved(out);
+            self.give_up(now, out);
             self.ring.expire(now.at_ms);
         }
         self.ask_for_totals(now, out);

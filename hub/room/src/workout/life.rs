@@ -6,7 +6,7 @@
 use protocol::frame::{EventBody, MachineStatus, Totals, WorkoutStage};
 use protocol::limits::{ABANDONED_AFTER_MS, SEAL_AFTER_MS};
 
-use super::stretch::{Close, Link, Stretch};
+use super::stretch::{Close, Stretch};
 use super::{Station, Workout};
 use crate::effect::{Effect, Persist};
 use crate::input::Now;
@@ -112,7 +112,7 @@ impl Workout {
         let open = || self.stretches.iter().filter(|stretch| stretch.close == Close::Open);
         let on_machine = open().any(|stretch| stretch.key.machine.is_some());
         let counts = |stretch: &&Stretch| stretch.key.machine.is_some() || !on_machine;
-        if open().filter(counts).any(|stretch| stretch.link == Link::Lost) {
+        if open().filter(counts).any(Stretch::is_missed) {
             WorkoutStage::Interrupted
         } else if open().filter(counts).any(Stretch::is_draining) {
             WorkoutStage::Reconciling

@@ -42,7 +42,7 @@ impl Workout {
         self.restage(now, out);
     }
 
-    /// A source is bound again and holds these seqs. An older boot of which nothing is pending is done: its source would have bound it.
+    /// A source is bound again and holds these seqs. Of an older boot that it does not bind within a minute it holds nothing.
     pub fn link_back(&mut self, key: &SourceKey, boot: u32, held: &SeqRanges, now: Now, out: &mut Vec<Effect>) {
         for index in 0..self.stretches.len() {
             let stretch = &mut self.stretches[index];
@@ -50,14 +50,25 @@ impl Workout {
             if stretch.is_of(key, boot) {
                 stretch.back(held);
             } else if stretch.key == *key && stretch.boot < boot && stretch.link == Link::Lost {
-                stretch.close_at(stretch.newest_seq.max(stretch.from_seq.saturating_sub(1)));
-                stretch.link = Link::Up;
+                stretch.superseded_mono_ms.get_or_insert(now.mono_ms);
             }
             if was != self.stretches[index].close {
                 self.persist_range(index as u16, out);
             }
         }
         self.restage(now, out);
+    }
+
+    /// Closes boots that their sources started after and hold nothing of.
+    pub(super) fn give_up(&mut self, now: Now, out: &mut Vec<Effect>) {
+        for index in 0..self.stretches.len() {
+            let stretch = &mut self.stretches[index];
+            if stretch.is_given_up(now.mono_ms) {
+                stretch.back(&SeqRanges::new());
+                stretch.close_at(stretch.newest_seq.min(stretch.to_seq()));
+                self.persist_range(index as u16, out);
+            }
+        }
     }
 
     /// These seqs of a boot are stored.

@@ -9,6 +9,9 @@ use protocol::SeqRanges;
 use super::totals::Counters;
 use crate::input::{SourceKey, WorkoutRange};
 
+/// A source that was started again binds what it holds of the boot before within this.
+const GIVEN_UP_MS: i64 = 60_000;
+
 /// Where the stretch ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Close {
@@ -37,6 +40,8 @@ pub(super) struct Stretch {
     pub(super) from_seq: u32,
     pub(super) close: Close,
     pub(super) link: Link,
+    /// A later boot of the source was bound then, and this one was not yet.
+    pub(super) superseded_mono_ms: Option<i64>,
     pub(super) newest_seq: u32,
     /// Came or is held, and is not stored.
     pending: SeqRanges,
@@ -58,6 +63,7 @@ impl Stretch {
             from_seq,
             close: Close::Open,
             link: Link::Up,
+            superseded_mono_ms: None,
             newest_seq: from_seq.saturating_sub(1),
             pending: SeqRanges::new(),
             draining: SeqRanges::new(),
@@ -122,7 +128,7 @@ impl Stretch {
 
     /// The source is back and holds these: what it does not hold of what is known is stored, by its own word.
     pub(super) fn back(&mut self, held: &SeqRanges) {
-        self.link = Link::Up;
+        (self.link, self.superseded_mono_ms) = (Link::Up, None);
         let range = SeqRanges::from_iter([(self.from_seq, self.to_seq())]);
         let held = held.difference(&held.difference(&range));
         self.pending = held.difference(&self.stored);
@@ -156,6 +162,16 @@ impl Stretch {
         if self.link == Link::Up && self.draining.is_empty() && matches!(self.close, Close::ByTime { .. }) {
             self.close_at(self.newest_seq);
         }
+    }
+
+    /// Whether its source bound a later boot that long ago and never this one: it holds nothing of it.
+    pub(super) fn is_given_up(&self, mono_ms: i64) -> bool {
+        self.superseded_mono_ms.is_some_and(|since| mono_ms - since >= GIVEN_UP_MS)
+    }
+
+    /// Whether its lost link is worth waiting for.
+    pub(super) fn is_missed(&self) -> bool {
+        self.link == Link::Lost && self.superseded_mono_ms.is_none()
     }
 
     pub(super) fn is_draining(&self) -> bool {

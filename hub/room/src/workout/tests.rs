@@ -198,6 +198,38 @@ fn a_source_that_never_comes_back_is_waited_for_a_day() {
 }
 
 #[test]
+fn a_machine_that_was_started_again_goes_on_and_what_its_old_boot_held_still_counts() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
+    workout.link_lost(&bike(), 1, now(2_000), &mut out);
+    workout.link_back(&bike(), 2, &SeqRanges::new(), now(30_000), &mut out);
+    assert_eq!(workout.attach(&bike(), 2, 1, now(30_000), &mut out), Some(1));
+    workout.take(1, &ride(1, 30_000), now(30_000), &mut out);
+    assert_eq!(workout.stage(), WorkoutStage::Live);
+    workout.link_back(&bike(), 1, &ranges(&[(2, 2)]), now(31_000), &mut out);
+    assert!(workout.take(0, &late(ride(2, 2_000)), now(31_500), &mut out));
+    workout.end(now(32_000), &mut out);
+    workout.stored(&bike(), 1, &ranges(&[(1, 2)]), now(33_000), &mut out);
+    workout.stored(&bike(), 2, &ranges(&[(1, 1)]), now(33_000), &mut out);
+    workout.tick(now(33_050), &mut out);
+    assert_eq!(asked_to_add_up(&out), 1);
+}
+
+#[test]
+fn a_boot_that_is_not_bound_again_is_given_up_a_minute_after_the_next_one() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
+    workout.stored(&bike(), 1, &ranges(&[(1, 1)]), now(1_500), &mut out);
+    workout.link_lost(&bike(), 1, now(2_000), &mut out);
+    workout.link_back(&bike(), 2, &SeqRanges::new(), now(30_000), &mut out);
+    workout.end(now(31_000), &mut out);
+    workout.tick(now(89_999), &mut out);
+    assert_eq!(asked_to_add_up(&out), 0);
+    workout.tick(now(91_000), &mut out);
+    assert_eq!(asked_to_add_up(&out), 1);
+}
+
+#[test]
 fn an_amendment_after_sealing_is_told_with_its_revision_once() {
     let (mut workout, mut out) = (begun(), Vec::new());
     workout.end(now(1_000), &mut out);
