@@ -1,0 +1,61 @@
+//! `spotter serve`: configuration, log, node, signal, drain.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use config::{Config, Profile};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::Settings;
+
+/// Serves until SIGTERM or SIGINT, then drains. A second signal ends at once.
+pub(crate) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let config = load(settings, Profile::Production)?;
+    super::log::start(&config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    let code = runtime.block_on(serve(config))?;
+    // Whatever did not end was named; it does not hold the process.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    Ok(code)
+}
+
+/// Reads the configuration of all layers.
+pub(crate) fn load(settings: &Settings, profile: Profile) -> anyhow::Result<Config> {
+    Ok(config::load(&settings.sources(profile)?)?)
+}
+
+async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    let node = hub::start(config).await?;
+    told_to_stop().await?;
+    Ok(drain(node).await)
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub(crate) async fn told_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("no handler for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("no handler for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => (),
+        _ = interrupt.recv() => (),
+    }
+    Ok(())
+}
+
+/// Drains a node and says what was left. A second signal gives up waiting.
+pub(crate) async fn drain(node: hub::Node) -> ExitCode {
+    let left = tokio::select! {
+        left = node.drain() => left,
+        _ = told_to_stop() => {
+            tracing::warn!("told to stop again: what is under way is cut");
+            return ExitCode::FAILURE;
+        }
+    };
+    if left.rows == 0 && left.facts == 0 && left.tasks.is_empty() {
+        tracing::info!(sessions.closed = left.sessions_closed, "drained: nothing is left");
+        return ExitCode::SUCCESS;
+    }
+    tracing::warn!(sessions.closed = left.sessions_closed, rows.left = left.rows, facts.left = left.facts, tasks.left = ?left.tasks,
+        "drained by the deadline: rows that are left were not told to be stored, their sources have them");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,214 @@
+//! From rooms' effects to the Recorder, and from its reports back to rooms.
+//!
+//! In: what rooms keep and persist; the writer's reports. Out: rows and facts in the Recorder's queues, inputs for the gyms that they concern. A row that the
+//! Recorder does not take is handed back at once (its source is told to hold). A fact that it does not take waits here, in order, until it does.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use room::Input;
+use room::effect::{Keep, KeepWhat, Persist};
+use room::input::{SourceKey, WorkoutRange};
+use storage::{Fact, Full, Recorder, Report, Row, RowWhat};
+use tokio::sync::mpsc;
+
+use crate::hub::Hub;
+use crate::shard::Order;
+
+/// Sources whose key is kept shared; beyond it the table starts anew.
+const SOURCES_MAX: usize = 65_536;
+/// Facts that wait for the Recorder on one shard: a day's outage of a large gym. Beyond it the newest is dropped, loudly.
+const OWED_MAX: usize = 262_144;
+
+/// One shard's way to the Recorder.
+pub struct Keeper {
+    recorder: Recorder,
+    sources: HashMap<SourceKey, Arc<storage::SourceKey>>,
+    owed: VecDeque<Fact>,
+    dropped: u64,
+}
+
+impl Keeper {
+    /// A way to this Recorder.
+    #[must_use]
+    pub fn new(recorder: Recorder) -> Self {
+        Self { recorder, sources: HashMap::new(), owed: VecDeque::new(), dropped: 0 }
+    }
+
+    /// Gives a row to the Recorder.
+    ///
+    /// # Errors
+    /// [`Full`]: nothing was taken, its source must keep it.
+    pub fn keep(&mut self, keep: Keep) -> Result<(), Full> {
+        let source = self.shared(&keep.source);
+        self.recorder.try_keep(Row {
+            source,
+            boot: keep.boot,
+            nonce: keep.nonce,
+            seq: keep.seq,
+            absorbed: keep.absorbed,
+            dev_ms: keep.dev_ms,
+            received_at_ms: keep.received_at_ms,
+            corrected_at_ms: keep.corrected_at_ms,
+            anchor_at_ms: keep.anchor_at_ms,
+            what: row_what(keep.what),
+        })
+    }
+
+    /// Gives a fact to the Recorder, after those that still wait.
+    pub fn persist(&mut self, persist: Persist) {
+        let fact = self.fact(persist);
+        if self.owed.is_empty() {
+            if let Err(full) = self.recorder.persist(fact) {
+                self.owed.push_back(*full.0);
+            }
+        } else if self.owed.len() < OWED_MAX {
+            self.owed.push_back(fact);
+        } else {
+            self.dropped += 1;
+            if self.dropped.is_power_of_two() {
+                tracing::error!(
+                    owed_max = OWED_MAX,
+                    facts.dropped = self.dropped,
+                    "the store is away for so long that facts of rooms are dropped"
+                );
+            }
+        }
+    }
+
+    /// Tries again what waits.
+    pub fn retry(&mut self) {
+        while let Some(fact) = self.owed.pop_front() {
+            if let Err(full) = self.recorder.persist(fact) {
+                self.owed.push_front(*full.0);
+                return;
+            }
+        }
+    }
+
+    /// The last try before the Recorder closes; what does not fit is named in the log.
+    pub fn settle(&mut self) {
+        self.retry();
+        if !self.owed.is_empty() {
+            tracing::error!(facts.owed = self.owed.len(), "facts of rooms were not stored before the end");
+        }
+    }
+
+    fn shared(&mut self, source: &SourceKey) -> Arc<storage::SourceKey> {
+        if let Some(shared) = self.sources.get(source) {
+            return shared.clone();
+        }
+        if self.sources.len() >= SOURCES_MAX {
+            self.sources.clear();
+        }
+        let shared = Arc::new(stored_key(source));
+        self.sources.insert(source.clone(), shared.clone());
+        shared
+    }
+
+    fn fact(&mut self, persist: Persist) -> Fact {
+        match persist {
+            Persist::Claim { gym, machine, member, fence, workout, may_control, at_ms } => {
+                Fact::Claim { gym, machine, member, fence, workout, may_control, at_ms }
+            }
+            Persist::ClaimEnded { machine, fence, reason, at_ms } => Fact::ClaimEnded { machine, fence, reason, at_ms },
+            Persist::Visit { visit, gym, member, state, started_at_ms, ended_at_ms, machines } => {
+                Fact::Visit { visit, gym, member, state, started_at_ms, ended_at_ms, machines }
+            }
+            Persist::Workout { workout, gym, member, visit, stage, started_at_ms, ended_at_ms } => {
+                Fact::Workout { workout, gym, member, visit, stage, started_at_ms, ended_at_ms }
+            }
+            Persist::WorkoutRange { workout, range } => Fact::WorkoutRange { workout, range: self.range(&range) },
+            Persist::Totals { workout, revision, totals } => Fact::Totals { workout, revision, totals },
+            Persist::Event { gym, room, member, event } => Fact::Event { gym, room, member, event: Box::new(event) },
+            Persist::Ticket { gym, machine, ticket, severity, fault, at_ms } => {
+                Fact::Ticket { gym, machine, ticket, severity, fault: Box::new(fault), at_ms }
+            }
+            Persist::Maintenance { machine, open, text, at_ms } => Fact::Maintenance { machine, open, text, at_ms },
+            Persist::LoggedSet { id, workout, member, logged_at_ms, set } => {
+                Fact::LoggedSet { id, workout, member, logged_at_ms, set: Box::new(set) }
+            }
+            Persist::Stop { gym, machine, stop, outcome, code, at_ms } => Fact::Stop { gym, machine, stop, outcome, code, at_ms },
+            Persist::AddUp { workout, revision } => Fact::AddUp { workout, revision },
+        }
+    }
+
+    fn range(&mut self, range: &WorkoutRange) -> storage::WorkoutRange {
+        storage::WorkoutRange { source: self.shared(&range.source), boot: range.boot, from_seq: range.from_seq, to_seq: range.to_seq }
+    }
+}
+
+/// The key as the store has it. A source without machine or member does not exist: `bind` needs one of them.
+fn stored_key(source: &SourceKey) -> storage::SourceKey {
+    match (source.machine, source.member) {
+        (Some(machine), _) => storage::SourceKey::Machine(machine, source.sensor.clone()),
+        (None, member) => storage::SourceKey::Member(member.unwrap_or(protocol::MemberId(uuid::Uuid::nil())), source.sensor.clone()),
+    }
+}
+
+/// The key as rooms have it.
+#[must_use]
+pub fn room_key(source: &storage::SourceKey) -> SourceKey {
+    match source {
+        storage::SourceKey::Machine(machine, sensor) => SourceKey { machine: Some(*machine), member: None, sensor: sensor.clone() },
+        storage::SourceKey::Member(member, sensor) => SourceKey { machine: None, member: Some(*member), sensor: sensor.clone() },
+    }
+}
+
+fn row_what(what: KeepWhat) -> RowWhat {
+    match what {
+        KeepWhat::Reading(reading) => RowWhat::Reading(reading),
+        KeepWhat::Rep(rep) => RowWhat::Rep(rep),
+        KeepWhat::Set(set) => RowWhat::Set(Box::new(set)),
+        KeepWhat::Stroke(stroke) => RowWhat::Stroke(stroke),
+        KeepWhat::Poison { code, bytes } => RowWhat::Poison { code, bytes },
+        KeepWhat::Lost { to } => RowWhat::Lost { to },
+    }
+}
+
+/// Carries reports to the gyms that they concern, until the writer ends.
+pub async fn carry_reports(hub: Arc<Hub>, mut reports: mpsc::Receiver<Report>) {
+    while let Some(report) = reports.recv().await {
+        carry(&hub, report);
+    }
+}
+
+fn carry(hub: &Hub, report: Report) {
+    match report {
+        Report::Stored { source, boot, seqs, rejected } => {
+            let source = room_key(&source);
+            let rejected = rejected.into_iter().map(|row| (row.seq, row.code)).collect();
+            to_source(hub, &source.clone(), Input::Stored { source, boot, stored: seqs, rejected });
+        }
+        Report::SourceConflict { source, boot, .. } => {
+            let source = room_key(&source);
+            to_source(hub, &source.clone(), Input::SourceConflict { source, boot });
+        }
+        Report::Ready => {
+            for (gym, place) in hub.registry.gyms() {
+                hub.shards.owe(place.shard, Order::Gym { gym, from: None, input: Input::RecorderReady });
+            }
+        }
+        Report::Away => {
+            hub.store_away.store(true, Relaxed);
+            tracing::warn!("the store does not answer: live goes on, rows wait in memory up to their bound");
+        }
+        Report::Back => {
+            hub.store_away.store(false, Relaxed);
+            tracing::info!("the store answers again");
+        }
+        Report::TotalsKnown { workout, revision, totals } => {
+            if let Some(place) = hub.registry.workout(workout) {
+                let input = Input::TotalsKnown { workout, revision, totals };
+                hub.shards.owe(hub.registry.shard_of(place.gym.0), Order::Gym { gym: place.gym, from: None, input });
+            }
+        }
+    }
+}
+
+fn to_source(hub: &Hub, source: &SourceKey, input: Input) {
+    if let Some(gym) = hub.registry.gym_of_source(source) {
+        hub.shards.owe(hub.registry.shard_of(gym.0), Order::Gym { gym, from: None, input });
+    }
+}

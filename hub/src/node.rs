@@ -1,0 +1,206 @@
+//! A node: everything wired, from a configuration to a listening hub, and back down.
+//!
+//! In: a checked configuration. Out: a running [`Node`], or the one thing that failed. The only place that knows every part. Order up: store, keys, shards with
+//! what the store knows of gyms, reports, listener last. Order down: the same backwards (`drain.rs`).
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+use axum::Router;
+use config::{Config, Profile, StoreTarget};
+use secrecy::ExposeSecret as _;
+use storage::{OpenError, Options, Recorder, Storage, StoreError};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::{BuiltInIssuer, IssuerError, Revocations, SetupError, Verifier};
+use crate::directory::Directory;
+use crate::drain;
+use crate::hub::Hub;
+use crate::keep::{self, Keeper};
+use crate::metrics::Metrics;
+use crate::registry::Registry;
+use crate::session::Tickets;
+use crate::shard::{Shard, Shards};
+use crate::tasks::Tasks;
+use crate::transport::accept;
+use crate::transport::caps::Caps;
+use crate::transport::serve::Front;
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store.
+    #[error("the store could not be opened")]
+    Store(#[source] OpenError),
+    /// What the store knows could not be read.
+    #[error("the gyms could not be read from the store")]
+    Seed(#[source] StoreError),
+    /// The built-in issuer.
+    #[error("the built-in issuer could not be made")]
+    Issuer(#[source] IssuerError),
+    /// The configured issuers.
+    #[error("the issuers of tokens could not be prepared")]
+    Verifier(#[source] SetupError),
+    /// Certificate or key.
+    #[error("TLS could not be prepared")]
+    Tls(#[source] crate::transport::tls::TlsError),
+    /// The address.
+    #[error("could not listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A running node.
+pub struct Node {
+    /// What its parts share.
+    pub hub: Arc<Hub>,
+    /// Where it listens, with the port that it was given.
+    pub address: SocketAddr,
+    /// The built-in issuer, in the `dev` profile.
+    pub issuer: Option<Arc<BuiltInIssuer>>,
+    recorder: Recorder,
+    accepting: CancellationToken,
+    shards: CancellationToken,
+}
+
+/// What was left after a drain.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Leftover {
+    /// Sessions that had to be closed.
+    pub sessions_closed: usize,
+    /// Tasks that did not end, by name.
+    pub tasks: BTreeMap<&'static str, usize>,
+    /// Rows that were accepted and are not stored; their sources have them.
+    pub rows: usize,
+    /// Facts of rooms that are not stored.
+    pub facts: usize,
+}
+
+/// Starts a node.
+///
+/// # Errors
+/// [`StartError`] names what failed; nothing is left running but tasks that end with the runtime.
+pub async fn start(config: Config) -> Result<Node, StartError> {
+    let storage = storage::open(options_of(&config)).await.map_err(StartError::Store)?;
+    let issuer = built_in_issuer(&config).map_err(StartError::Issuer)?.map(Arc::new);
+    let tls = crate::transport::tls::acceptor(&config).map_err(StartError::Tls)?;
+    let Storage { recorder, store, reports, driver, node_start, counters } = storage;
+    let revocations = Arc::new(Revocations::default());
+    let verifier = Verifier::new(&config.auth, issuer.as_deref(), config.dev.open_auth, revocations).map_err(StartError::Verifier)?;
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let count = config.shards.count.on(cores);
+    let ticket_life_ms = i64::try_from(config.session.ticket_life.as_millis()).unwrap_or(i64::MAX);
+    let hub = Arc::new(Hub {
+        tasks: Tasks::new(),
+        shards: Shards::new(count, config.shards.inbox as usize, config.shards.safety_inbox as usize),
+        registry: Registry::new(count),
+        directory: Directory::default(),
+        caps: Caps::new(config.limits.clone()),
+        tickets: Tickets::new(rand::random(), ticket_life_ms),
+        verifier: Arc::new(verifier),
+        store,
+        recorder: recorder.clone(),
+        metrics: Arc::new(Metrics::new()),
+        store_away: AtomicBool::new(false),
+        draining: AtomicBool::new(false),
+        sources: AtomicU64::new(0),
+        config,
+    });
+    crate::wire::probes(&hub, counters);
+    crate::seed::load(&hub).await.map_err(StartError::Seed)?;
+    hub.tasks.spawn("recorder", crate::wire::drive(driver));
+    let shards = CancellationToken::new();
+    for index in 0..count.get() {
+        let shard = Shard::new(hub.clone(), index, node_start, Keeper::new(recorder.clone()));
+        hub.tasks.spawn("shard", shard.run(shards.clone()));
+    }
+    hub.tasks.spawn("reports", keep::carry_reports(hub.clone(), reports));
+    for fetcher in hub.verifier.fetchers() {
+        hub.tasks.spawn("key sets", fetcher.run(hub.tasks.stopped()));
+    }
+    let router = crate::wire::router(&hub, issuer.clone());
+    listen(hub, router, tls, issuer, recorder, shards)
+}
+
+fn listen(
+    hub: Arc<Hub>,
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    issuer: Option<Arc<BuiltInIssuer>>,
+    recorder: Recorder,
+    shards: CancellationToken,
+) -> Result<Node, StartError> {
+    let address = hub.config.listen.address;
+    let failed = |source| StartError::Listen { address, source };
+    let listener = accept::bind(address, hub.config.session.send_buffer_bytes).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let accepting = CancellationToken::new();
+    let front = Arc::new(Front { hub: hub.clone(), router, tls });
+    hub.tasks.spawn("accept", accept::accept(front, listener, accepting.clone()));
+    tracing::info!(listen.address = %address, profile = ?hub.config.profile, "the hub listens");
+    Ok(Node { hub, address, issuer, recorder, accepting, shards })
+}
+
+impl Node {
+    /// Ends the node within the configured grace. Returns what was left.
+    pub async fn drain(self) -> Leftover {
+        let grace = self.hub.config.drain.grace;
+        self.accepting.cancel();
+        let left = drain::drain_sessions(&self.hub, grace).await;
+        // Sessions say goodbye, requests finish; only then do the shards stop, so that every row is on its way.
+        self.hub.tasks.stop();
+        let patience = grace.mul_f64(0.1).max(Duration::from_millis(500));
+        wait_for(|| self.hub.caps.count().0 == 0, patience).await;
+        self.shards.cancel();
+        wait_for(|| self.hub.shards.waiting().iter().sum::<usize>() == 0, patience).await;
+        let unflushed = self.recorder.drain(grace.mul_f64(0.2).max(Duration::from_secs(1))).await;
+        let tasks = self.hub.tasks.wait(grace.mul_f64(0.1).max(Duration::from_secs(1))).await;
+        Leftover { sessions_closed: left.closed, tasks, rows: unflushed.rows, facts: unflushed.facts }
+    }
+}
+
+/// Waits for a condition, for so long.
+async fn wait_for(done: impl Fn() -> bool, patience: Duration) {
+    let deadline = tokio::time::Instant::now() + patience;
+    while !done() && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn options_of(config: &Config) -> Options {
+    let store = &config.store;
+    let url = match &store.target {
+        StoreTarget::Sqlite(path) => format!("sqlite:{}", path.display()),
+        StoreTarget::Postgres(url) => url.expose_secret().to_owned(),
+    };
+    Options {
+        batch_rows: store.batch_rows,
+        batch_wait: store.batch_wait,
+        queue_rows: store.queue_rows,
+        queue_bytes: store.queue_bytes,
+        connections: store.connections,
+        write_deadline: store.statement_timeout,
+        query_deadline: store.statement_timeout,
+        ..Options::new(url)
+    }
+}
+
+fn built_in_issuer(config: &Config) -> Result<Option<BuiltInIssuer>, IssuerError> {
+    if config.profile != Profile::Dev || !config.dev.built_in_issuer {
+        return Ok(None);
+    }
+    match (&config.dev.issuer_key, &config.store.target) {
+        (Some(path), _) => BuiltInIssuer::in_file(path).map(Some),
+        (None, StoreTarget::Sqlite(store)) => BuiltInIssuer::in_file(&store.with_file_name("spotter-issuer.p8")).map(Some),
+        (None, StoreTarget::Postgres(_)) => BuiltInIssuer::in_memory().map(Some),
+    }
+}

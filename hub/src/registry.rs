@@ -1,0 +1,254 @@
+//! Where things are: machine, workout and member to gym, gym to shard.
+//!
+//! In: what the store said at start, what the HTTP API provisions, what rooms decide (claims, workouts, visits). Out: the route of a frame
+//! and what the table of rights wants to know of its object. Only what routing and rights need: the rooms own the state. Look-ups copy
+//! out and never hold a guard across an await.
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use protocol::{GatewayId, GymId, MachineId, MemberId, TenantId, WorkoutId};
+use room::input::{MemberRecord, SourceKey};
+use uuid::Uuid;
+
+/// A gym.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GymPlace {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which shard steps it.
+    pub shard: usize,
+}
+
+/// A machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MachinePlace {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Where it stands.
+    pub gym: GymId,
+    /// The gateway that may publish it.
+    pub gateway: Option<GatewayId>,
+    /// Who holds it, with the fence.
+    pub holder: Option<(MemberId, u64)>,
+}
+
+/// A workout that is not sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkoutPlace {
+    /// Whose tenant.
+    pub tenant: TenantId,
+    /// Where.
+    pub gym: GymId,
+    /// Whose.
+    pub member: MemberId,
+}
+
+/// A member, as far as it is known here.
+#[derive(Debug, Clone, Default)]
+struct MemberPlace {
+    tenant: Option<TenantId>,
+    record: Option<Arc<MemberRecord>>,
+    gym: Option<GymId>,
+    gyms: HashSet<GymId>,
+}
+
+/// All of them.
+pub struct Registry {
+    shards: NonZeroUsize,
+    gyms: DashMap<GymId, GymPlace>,
+    machines: DashMap<MachineId, MachinePlace>,
+    workouts: DashMap<WorkoutId, WorkoutPlace>,
+    members: DashMap<MemberId, MemberPlace>,
+    sources: DashMap<SourceKey, GymId>,
+}
+
+impl Registry {
+    /// An empty registry over so many shards.
+    #[must_use]
+    pub fn new(shards: NonZeroUsize) -> Self {
+        Self {
+            shards,
+            gyms: DashMap::new(),
+            machines: DashMap::new(),
+            workouts: DashMap::new(),
+            members: DashMap::new(),
+            sources: DashMap::new(),
+        }
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub const fn shards(&self) -> NonZeroUsize {
+        self.shards
+    }
+
+    /// The shard that an id belongs to: ids are random in their low half.
+    #[must_use]
+    pub fn shard_of(&self, id: Uuid) -> usize {
+        let (_, low) = id.as_u64_pair();
+        (low % self.shards.get() as u64) as usize
+    }
+
+    /// Knows a gym. Answers where it is stepped.
+    pub fn add_gym(&self, gym: GymId, tenant: TenantId) -> GymPlace {
+        let place = GymPlace { tenant, shard: self.shard_of(gym.0) };
+        self.gyms.insert(gym, place);
+        place
+    }
+
+    /// Where a gym is stepped.
+    #[must_use]
+    pub fn gym(&self, gym: GymId) -> Option<GymPlace> {
+        self.gyms.get(&gym).map(|place| *place)
+    }
+
+    /// All gyms.
+    #[must_use]
+    pub fn gyms(&self) -> Vec<(GymId, GymPlace)> {
+        self.gyms.iter().map(|entry| (*entry.key(), *entry.value())).collect()
+    }
+
+    /// Knows a machine, or what changed of it. Its holder stays.
+    pub fn add_machine(&self, machine: MachineId, gym: GymId, gateway: Option<GatewayId>) {
+        let Some(place) = self.gym(gym) else { return };
+        let mut entry = self.machines.entry(machine).or_insert(MachinePlace { tenant: place.tenant, gym, gateway, holder: None });
+        (entry.tenant, entry.gym, entry.gateway) = (place.tenant, gym, gateway);
+    }
+
+    /// Forgets a machine.
+    pub fn remove_machine(&self, machine: MachineId) {
+        self.machines.remove(&machine);
+    }
+
+    /// Where a machine stands and who may publish and who holds it.
+    #[must_use]
+    pub fn machine(&self, machine: MachineId) -> Option<MachinePlace> {
+        self.machines.get(&machine).map(|place| *place)
+    }
+
+    /// A member holds the machine.
+    pub fn claimed(&self, machine: MachineId, member: MemberId, fence: u64) {
+        if let Some(mut place) = self.machines.get_mut(&machine) {
+            place.holder = Some((member, fence));
+        }
+    }
+
+    /// The claim of this fence is over.
+    pub fn released(&self, machine: MachineId, fence: u64) {
+        if let Some(mut place) = self.machines.get_mut(&machine)
+            && place.holder.is_some_and(|(_, held)| held <= fence)
+        {
+            place.holder = None;
+        }
+    }
+
+    /// A workout runs in a gym.
+    pub fn add_workout(&self, workout: WorkoutId, gym: GymId, member: MemberId) {
+        if let Some(place) = self.gym(gym) {
+            self.workouts.insert(workout, WorkoutPlace { tenant: place.tenant, gym, member });
+            self.member_in(member, gym);
+        }
+    }
+
+    /// A workout is sealed and over.
+    pub fn remove_workout(&self, workout: WorkoutId) {
+        self.workouts.remove(&workout);
+    }
+
+    /// Where a workout runs and whose it is.
+    #[must_use]
+    pub fn workout(&self, workout: WorkoutId) -> Option<WorkoutPlace> {
+        self.workouts.get(&workout).map(|place| *place)
+    }
+
+    /// The member trains in this gym now.
+    pub fn member_in(&self, member: MemberId, gym: GymId) {
+        let tenant = self.gym(gym).map(|place| place.tenant);
+        let mut place = self.members.entry(member).or_default();
+        place.gym = Some(gym);
+        place.gyms.insert(gym);
+        place.tenant = place.tenant.or(tenant);
+    }
+
+    /// The gym where the member was last seen.
+    #[must_use]
+    pub fn gym_of_member(&self, member: MemberId) -> Option<GymId> {
+        self.members.get(&member).and_then(|place| place.gym)
+    }
+
+    /// All gyms that the member was seen in since the start.
+    #[must_use]
+    pub fn gyms_of_member(&self, member: MemberId) -> Vec<GymId> {
+        self.members.get(&member).map(|place| place.gyms.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// Knows whose a member is, and their record.
+    pub fn add_member(&self, member: MemberId, tenant: TenantId, record: Arc<MemberRecord>) {
+        let mut place = self.members.entry(member).or_default();
+        (place.tenant, place.record) = (Some(tenant), Some(record));
+    }
+
+    /// Tenant and record of a member, where it was read from the store before.
+    #[must_use]
+    pub fn member(&self, member: MemberId) -> Option<(TenantId, Arc<MemberRecord>)> {
+        let place = self.members.get(&member)?;
+        Some((place.tenant?, place.record.clone()?))
+    }
+
+    /// The gym that a member's own device reports to.
+    pub fn add_source(&self, source: SourceKey, gym: GymId) {
+        self.sources.insert(source, gym);
+    }
+
+    /// The gym that hears what became of a source's readings.
+    #[must_use]
+    pub fn gym_of_source(&self, source: &SourceKey) -> Option<GymId> {
+        match source.machine {
+            Some(machine) => self.machine(machine).map(|place| place.gym),
+            None => self.sources.get(source).map(|gym| *gym),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u128) -> Uuid {
+        Uuid::from_u128(n)
+    }
+
+    fn registry() -> Registry {
+        let registry = Registry::new(NonZeroUsize::new(3).expect("not zero"));
+        registry.add_gym(GymId(id(7)), TenantId(id(1)));
+        registry.add_machine(MachineId(id(70)), GymId(id(7)), Some(GatewayId(id(8))));
+        registry
+    }
+
+    #[test]
+    fn a_machine_is_found_with_its_gym_tenant_and_gateway() {
+        let place = registry().machine(MachineId(id(70))).expect("known");
+        assert_eq!((place.tenant, place.gym, place.gateway), (TenantId(id(1)), GymId(id(7)), Some(GatewayId(id(8)))));
+    }
+
+    #[test]
+    fn an_older_release_does_not_end_a_newer_claim() {
+        let registry = registry();
+        let machine = MachineId(id(70));
+        registry.claimed(machine, MemberId(id(5)), 10);
+        registry.released(machine, 9);
+        assert!(registry.machine(machine).expect("known").holder.is_some());
+        registry.released(machine, 10);
+        assert!(registry.machine(machine).expect("known").holder.is_none());
+    }
+
+    #[test]
+    fn a_machine_of_an_unknown_gym_is_not_known() {
+        let registry = registry();
+        registry.add_machine(MachineId(id(71)), GymId(id(9)), None);
+        assert_eq!(registry.machine(MachineId(id(71))), None);
+    }
+}

@@ -1,0 +1,91 @@
+//! What the store knows, brought to where it is needed before the first connection.
+//!
+//! In: gyms, machines with their claims, running workouts and visits, revocations. Out: the registry filled, and inputs for the gyms. What machines keep
+//! themselves (claim, fence, workout) comes again in their `hello` and is believed unless the store has a newer fence.
+
+use room::Input;
+use room::input::{MachineRecord, WorkoutRange, WorkoutRecord};
+use storage::{GymSeed, MachineSeed, StoreError, WorkoutDetail};
+
+use crate::auth::Revoked;
+use crate::hub::Hub;
+use crate::keep::room_key;
+
+/// Reads everything.
+pub(crate) async fn load(hub: &Hub) -> Result<(), StoreError> {
+    for revocation in hub.store.revocations(crate::clock::at_ms()).await? {
+        let revoked = revoked_of(revocation.revoked);
+        if hub.verifier.revocations().add(revocation.tenant, &revoked, revocation.until_at_ms).is_err() {
+            tracing::error!("the store has more revocations than may be kept: the rest is not enforced");
+            break;
+        }
+    }
+    let gyms = hub.store.all_gyms().await?;
+    for found in &gyms {
+        if let Some(seed) = hub.store.gym_seed(found.gym.gym).await? {
+            open(hub, seed);
+        }
+    }
+    tracing::info!(gyms = gyms.len(), "gyms are open");
+    Ok(())
+}
+
+fn open(hub: &Hub, seed: GymSeed) {
+    let gym = seed.gym.gym;
+    hub.add_gym(gym, seed.tenant, seed.gym.name);
+    for machine in seed.machines {
+        hub.add_machine(gym, machine_record(machine));
+    }
+    for visit in seed.visits {
+        hub.registry.member_in(visit.member, gym);
+    }
+    for workout in seed.workouts {
+        hub.registry.add_workout(workout.record.workout, gym, workout.record.member);
+        hub.to_gym(gym, Input::WorkoutKnown { record: Box::new(workout_record(hub, gym, workout)) });
+    }
+}
+
+/// A machine as rooms want it.
+#[must_use]
+pub fn machine_record(seed: MachineSeed) -> MachineRecord {
+    MachineRecord {
+        machine: seed.record.machine,
+        name: seed.record.name,
+        location: seed.record.location,
+        kind: seed.record.kind,
+        gateway: seed.record.gateway,
+        maintenance: seed.maintenance,
+        tickets: seed.tickets,
+        claim: seed.claim,
+        may_control: seed.may_control,
+        fence: seed.fence,
+    }
+}
+
+fn workout_record(hub: &Hub, gym: protocol::GymId, workout: WorkoutDetail) -> WorkoutRecord {
+    let ranges = workout.ranges.into_iter().map(|range| {
+        let source = room_key(&range.source);
+        if source.machine.is_none() {
+            hub.registry.add_source(source.clone(), gym);
+        }
+        WorkoutRange { source, boot: range.boot, from_seq: range.from_seq, to_seq: range.to_seq }
+    });
+    WorkoutRecord {
+        workout: workout.record.workout,
+        member: workout.record.member,
+        started_at_ms: workout.record.started_at_ms,
+        stage: workout.record.stage,
+        visit: workout.record.visit,
+        ranges: ranges.collect(),
+    }
+}
+
+/// A stored revocation as the verifier wants it.
+#[must_use]
+pub fn revoked_of(revoked: storage::Revoked) -> Revoked {
+    match revoked {
+        storage::Revoked::Token(id) => Revoked::Token(id),
+        storage::Revoked::Subject(subject, before_ms) => Revoked::Subject(subject, before_ms),
+        storage::Revoked::IssuedBefore(before_ms) => Revoked::IssuedBefore(before_ms),
+    }
+}

@@ -1,0 +1,269 @@
+//! Frames that may need to know something first: a new token's signature, a member's teams.
+//!
+//! In: a frame of a session. Out: the same order or answer, at once where everything is in memory, otherwise from a tracked task after one look at
+//! the store or the verifier. The session never waits: a stop behind such a frame overtakes it. At most eight per session are under way.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use protocol::frame::{Ceiling, Done, JoinRoom, Propose, Refresh, Refreshed, Role};
+use protocol::{ErrorCode, MemberId, RoomName, ServerFrame, TeamId};
+use room::rights::{self, Action, Object};
+use room::{Input, Lane, MemberInput};
+
+use super::dispatch::object_of;
+use super::live::Session;
+use super::peer::Peer;
+use super::slots::Home;
+use crate::directory::TokenMark;
+use crate::hub::Hub;
+use crate::shard::Order;
+
+/// Frames of one session that wait for an answer.
+const UNDER_WAY_MAX: u32 = 8;
+/// The store or the verifier has this long.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Lowest and highest ceiling in beats a minute.
+const CEILING_BPM: std::ops::RangeInclusive<u16> = 60..=250;
+
+/// A frame that may have to wait.
+pub(super) enum Deferred {
+    /// A room, by request or of hello.
+    Join(Option<u32>, JoinRoom),
+    /// A new token.
+    Refresh(Refresh),
+    /// A coach proposes.
+    Propose(Propose),
+    /// A ceiling.
+    Ceiling(Ceiling),
+}
+
+impl Deferred {
+    const fn req(&self) -> Option<u32> {
+        match self {
+            Self::Join(req, _) => *req,
+            Self::Refresh(refresh) => Some(refresh.req),
+            Self::Propose(propose) => Some(propose.req),
+            Self::Ceiling(ceiling) => Some(ceiling.req),
+        }
+    }
+}
+
+/// What a frame is about, as far as the registry knows.
+struct About {
+    member: Option<MemberId>,
+    home: Option<Home>,
+}
+
+impl Session {
+    /// Carries out a frame now, or as a task where the store must be asked.
+    pub(super) fn defer(&mut self, deferred: Deferred) {
+        let about = match self.about(&deferred) {
+            Ok(about) => about,
+            Err(code) => return self.refuse(deferred.req(), code),
+        };
+        if let Some(home) = about.home {
+            self.touch(home);
+        }
+        if let (Deferred::Join(_, JoinRoom { room: RoomName::Member(member), .. }), tenant) = (&deferred, self.peer.viewer.tenant) {
+            self.touch_member(*member, tenant);
+        }
+        let asks = match &deferred {
+            Deferred::Refresh(_) | Deferred::Ceiling(_) => true,
+            Deferred::Join(..) | Deferred::Propose(_) => self.needs_teams(about.member),
+        };
+        if !asks {
+            self.said = true;
+            return act(&self.hub, &self.peer, deferred, &about);
+        }
+        if self.peer.under_way.fetch_add(1, Relaxed) >= UNDER_WAY_MAX {
+            self.peer.under_way.fetch_sub(1, Relaxed);
+            return self.refuse(deferred.req(), ErrorCode::TooFast);
+        }
+        let (hub, peer) = (self.hub.clone(), self.peer.clone());
+        self.hub.tasks.spawn("deferred frame", async move {
+            let req = deferred.req();
+            if tokio::time::timeout(ANSWER_WITHIN, carry_out(&hub, &peer, deferred, about)).await.is_err() {
+                tell(&hub, &peer, req, ErrorCode::Unavailable);
+            }
+            peer.under_way.fetch_sub(1, Relaxed);
+        });
+    }
+
+    fn about(&self, deferred: &Deferred) -> Result<About, ErrorCode> {
+        let nobody = |home| Ok(About { member: None, home });
+        match deferred {
+            Deferred::Refresh(_) => nobody(None),
+            Deferred::Ceiling(ceiling) => Ok(About { member: Some(ceiling.member), home: None }),
+            Deferred::Propose(propose) => self.about_workout(propose.workout).ok_or(ErrorCode::NotFound),
+            Deferred::Join(_, join) => match join.room {
+                RoomName::Floor(gym) => nobody(Some(self.home_of(gym).ok_or(ErrorCode::NoSuchRoom)?)),
+                RoomName::Machine(machine) => {
+                    let (place, home) = self.machine_and_home(machine).ok_or(ErrorCode::NoSuchRoom)?;
+                    Ok(About { member: place.holder.map(|(holder, _)| holder), home: Some(home) })
+                }
+                RoomName::Workout(workout) => self.about_workout(workout).ok_or(ErrorCode::NoSuchRoom),
+                RoomName::Member(member) => Ok(About { member: Some(member), home: None }),
+            },
+        }
+    }
+
+    fn about_workout(&self, workout: protocol::WorkoutId) -> Option<About> {
+        let place = self.hub.registry.workout(workout).filter(|place| place.tenant == self.peer.viewer.tenant)?;
+        Some(About { member: Some(place.member), home: self.home_of(place.gym) })
+    }
+
+    /// Whether a right may hang on teams that were not read yet.
+    fn needs_teams(&self, member: Option<MemberId>) -> bool {
+        let viewer = &self.peer.viewer;
+        matches!(viewer.role, Role::Coach | Role::TeamManager) && member.is_some_and(|member| self.hub.registry.member(member).is_none())
+    }
+}
+
+/// Asks what must be asked, then acts.
+async fn carry_out(hub: &Arc<Hub>, peer: &Arc<Peer>, deferred: Deferred, about: About) {
+    match deferred {
+        Deferred::Refresh(refresh) => self::refresh(hub, peer, refresh).await,
+        Deferred::Ceiling(ceiling) => self::ceiling(hub, peer, ceiling).await,
+        Deferred::Join(..) | Deferred::Propose(_) => {
+            if let Some(member) = about.member
+                && let Err(code) = hub.look_up_teams(peer.viewer.tenant, member).await
+            {
+                return tell(hub, peer, deferred.req(), code);
+            }
+            act(hub, peer, deferred, &about);
+        }
+    }
+}
+
+/// Carries out what is fully known.
+fn act(hub: &Hub, peer: &Peer, deferred: Deferred, about: &About) {
+    let req = deferred.req();
+    let done = match deferred {
+        Deferred::Join(req, join) => self::join(hub, peer, req, join, about),
+        Deferred::Propose(propose) => self::propose(hub, peer, propose, about),
+        Deferred::Refresh(_) | Deferred::Ceiling(_) => Ok(()),
+    };
+    if let Err(code) = done {
+        tell(hub, peer, req, code);
+    }
+}
+
+fn join(hub: &Hub, peer: &Peer, req: Option<u32>, join: JoinRoom, about: &About) -> Result<(), ErrorCode> {
+    let viewer = &peer.viewer;
+    let teams = teams_of(hub, about.member);
+    let mut object = Object { tenant: Some(viewer.tenant), member: about.member, teams: &teams, ..Object::default() };
+    let action = match join.room {
+        RoomName::Floor(gym) => {
+            object.gym = Some(gym);
+            Action::RoomFloor
+        }
+        RoomName::Machine(machine) => {
+            let place = hub.registry.machine(machine).ok_or(ErrorCode::NoSuchRoom)?;
+            object = Object { teams: &teams, ..object_of(machine, &place) };
+            Action::RoomMachine
+        }
+        RoomName::Workout(_) => Action::RoomWorkout,
+        RoomName::Member(member) => {
+            // Their own room is there from the first hello; anybody else's only where the store knows the member.
+            let known = hub.registry.member(member).map(|(tenant, _)| tenant);
+            object.tenant = known.or((member.0 == viewer.subject).then_some(viewer.tenant));
+            Action::RoomMember
+        }
+    };
+    rights::allows(viewer, action, &object).map_err(|code| if code == ErrorCode::NotFound { ErrorCode::NoSuchRoom } else { code })?;
+    tell_record(hub, viewer, join.room, about);
+    let (session, viewer) = (peer.session, viewer.clone());
+    let (shard, order) = match (join.room, about.home) {
+        (RoomName::Member(member), _) => {
+            let input = MemberInput::Join { session, viewer, req, join };
+            (hub.registry.shard_of(member.0), Order::Member { member, tenant: peer.viewer.tenant, from: Some(session), input })
+        }
+        (_, Some(home)) => {
+            (home.shard, Order::Gym { gym: home.gym, from: Some(session), input: Input::Join { session, viewer, req, join } })
+        }
+        (_, None) => return Err(ErrorCode::NoSuchRoom),
+    };
+    hub.shards.push(shard, order).map_err(|_refused| ErrorCode::Overloaded)
+}
+
+/// A room decides by itself who of the staff may watch a member: it must know the member's teams before it is asked.
+fn tell_record(hub: &Hub, viewer: &room::Viewer, room: RoomName, about: &About) {
+    if !matches!(viewer.role, Role::Coach | Role::TeamManager) {
+        return;
+    }
+    let Some((member, (tenant, record))) = about.member.and_then(|member| Some((member, hub.registry.member(member)?))) else { return };
+    let record = (*record).clone();
+    let (shard, order) = match (room, about.home) {
+        (RoomName::Member(_), _) => {
+            (hub.registry.shard_of(member.0), Order::Member { member, tenant, from: None, input: MemberInput::Known { record } })
+        }
+        (_, Some(home)) => (home.shard, Order::Gym { gym: home.gym, from: None, input: Input::MemberKnown { member, record } }),
+        (_, None) => return,
+    };
+    hub.shards.owe(shard, order);
+}
+
+fn propose(hub: &Hub, peer: &Peer, propose: Propose, about: &About) -> Result<(), ErrorCode> {
+    let teams = teams_of(hub, about.member);
+    let object = Object { tenant: Some(peer.viewer.tenant), member: about.member, teams: &teams, ..Object::default() };
+    rights::allows(&peer.viewer, Action::Propose, &object)?;
+    let home = about.home.ok_or(ErrorCode::NotFound)?;
+    let (session, viewer) = (peer.session, peer.viewer.clone());
+    let order = Order::Gym { gym: home.gym, from: Some(session), input: Input::Propose { session, viewer, propose } };
+    hub.shards.push(home.shard, order).map_err(|_refused| ErrorCode::Overloaded)
+}
+
+/// Takes a new token for the same subject, in place.
+async fn refresh(hub: &Hub, peer: &Peer, refresh: Refresh) {
+    let identity = match hub.verifier.verify_waiting(&refresh.token, crate::clock::at_ms).await {
+        Ok(identity) => identity,
+        Err(refused) => {
+            hub.metrics.token_refused(refused);
+            let answer = protocol::frame::Error::new(Some(refresh.req), refused.code()).detail(&refused.to_string());
+            return peer.send_now(Lane::Event, &answer.into());
+        }
+    };
+    if *identity.viewer != *peer.viewer {
+        return tell(hub, peer, Some(refresh.req), ErrorCode::OtherSubject);
+    }
+    hub.directory.refresh(peer, TokenMark::of(&identity));
+    peer.refresh(identity.expires_at_ms);
+    peer.send_now(Lane::Event, &Refreshed { req: refresh.req, expires_at_ms: identity.expires_at_ms }.into());
+}
+
+/// Stores a ceiling, then tells the gyms where the member trains.
+async fn ceiling(hub: &Hub, peer: &Peer, ceiling: Ceiling) {
+    let req = Some(ceiling.req);
+    let (member, tenant) = (ceiling.member, peer.viewer.tenant);
+    if ceiling.heart_rate_bpm.is_some_and(|bpm| !CEILING_BPM.contains(&bpm)) {
+        return tell(hub, peer, req, ErrorCode::Unprocessable);
+    }
+    if let Err(code) = hub.look_up_teams(tenant, member).await {
+        return tell(hub, peer, req, code);
+    }
+    let teams = teams_of(hub, Some(member));
+    let object = Object { tenant: Some(tenant), member: Some(member), teams: &teams, ..Object::default() };
+    if let Err(code) = rights::allows(&peer.viewer, Action::Ceiling, &object) {
+        return tell(hub, peer, req, code);
+    }
+    if let Err(error) = hub.store.set_ceiling(tenant, member, ceiling.heart_rate_bpm).await {
+        tracing::warn!(error = %crate::chain(&error), "a ceiling could not be stored");
+        return tell(hub, peer, req, ErrorCode::Unavailable);
+    }
+    for gym in hub.registry.gyms_of_member(member) {
+        let input = Input::Ceiling { member, heart_rate_bpm: ceiling.heart_rate_bpm };
+        hub.shards.owe(hub.registry.shard_of(gym.0), Order::Gym { gym, from: None, input });
+    }
+    peer.send_now(Lane::Event, &Done { req: ceiling.req }.into());
+}
+
+fn teams_of(hub: &Hub, member: Option<MemberId>) -> Vec<TeamId> {
+    member.and_then(|member| hub.registry.member(member)).map(|(_, record)| record.teams.clone()).unwrap_or_default()
+}
+
+fn tell(hub: &Hub, peer: &Peer, req: Option<u32>, code: ErrorCode) {
+    hub.refused(code);
+    peer.send_now(Lane::Event, &ServerFrame::from(protocol::frame::Error::new(req, code)));
+}

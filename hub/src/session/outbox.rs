@@ -1,0 +1,267 @@
+//! One peer's outgoing frames.
+//!
+//! In: prepared frames from shards and from the peer's own read loop. Out: the write loop of that peer's socket. Lanes in the order of the
+//! delivery classes: safety first, then events, then live values. Bounded in bytes, together with what the writer holds.
+//! - Safety and event frames are never dropped: a peer that cannot take them is closed `Slow` and resumes.
+//! - A live frame replaces the unsent one of its key, and where it does not fit the oldest live frame makes room: old values are worth nothing.
+//!
+//! Pushing never waits: a shard must not be held by one phone. Does not know rooms, users or encodings.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use room::Lane;
+
+/// Frames handed to the writer at once; a safety frame waits for at most this much and the kernel's buffer.
+const TAKE_BYTES_MAX: usize = 16 * 1024;
+/// Slices of one vectored write.
+pub(crate) const TAKE_FRAMES_MAX: usize = 64;
+/// A lane that grew past this many frames gives its memory back once it is empty.
+const IDLE_FRAMES_MAX: usize = 8;
+
+/// The outbox is over its bound and nothing in it may be dropped: close the peer `Slow`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the outbox holds {queued_bytes} bytes and its bound is {bytes_max}")]
+pub struct Full {
+    /// Bytes queued.
+    pub queued_bytes: usize,
+    /// The bound.
+    pub bytes_max: usize,
+}
+
+/// Whether the writer must be woken for a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// The first frame since the writer last looked.
+    Needed,
+    /// Somebody already promised to wake it.
+    Promised,
+}
+
+/// The lanes.
+pub struct Outbox {
+    safety: VecDeque<Bytes>,
+    event: VecDeque<Bytes>,
+    live: VecDeque<(u64, Bytes)>,
+    queued_bytes: usize,
+    taken_bytes: usize,
+    bytes_max: usize,
+    dropped_live: u32,
+    wake_promised: bool,
+}
+
+impl Outbox {
+    /// An empty outbox with a bound.
+    #[must_use]
+    pub const fn new(bytes_max: usize) -> Self {
+        Self {
+            safety: VecDeque::new(),
+            event: VecDeque::new(),
+            live: VecDeque::new(),
+            queued_bytes: 0,
+            taken_bytes: 0,
+            bytes_max,
+            dropped_live: 0,
+            wake_promised: false,
+        }
+    }
+
+    /// Queues a frame with its header.
+    ///
+    /// # Errors
+    /// [`Full`] when a safety or event frame does not fit even without live values; the caller closes the peer.
+    pub fn push(&mut self, lane: Lane, frame: Bytes) -> Result<Wake, Full> {
+        match lane {
+            Lane::Safety => {
+                self.make_room(frame.len())?;
+                self.queued_bytes += frame.len();
+                self.safety.push_back(frame);
+            }
+            Lane::Event => {
+                self.make_room(frame.len())?;
+                self.queued_bytes += frame.len();
+                self.event.push_back(frame);
+            }
+            Lane::Live { key } => self.push_live(key, frame),
+        }
+        Ok(if std::mem::replace(&mut self.wake_promised, true) { Wake::Promised } else { Wake::Needed })
+    }
+
+    /// Bytes waiting here and in the writer's hands.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.queued_bytes + self.taken_bytes
+    }
+
+    /// Drops everything that waits, because the session is over. Answers how many frames that were.
+    pub fn clear(&mut self) -> usize {
+        let frames = self.safety.len() + self.event.len() + self.live.len();
+        self.safety = VecDeque::new();
+        self.event = VecDeque::new();
+        self.live = VecDeque::new();
+        self.queued_bytes = 0;
+        frames
+    }
+
+    /// Live values that made room, since last asked.
+    pub fn take_dropped(&mut self) -> u32 {
+        std::mem::take(&mut self.dropped_live)
+    }
+
+    /// Moves the next frames to `writing`, which the writer has emptied: what it was given before counts as gone.
+    ///
+    /// At most 16 KiB or 64 frames at once, so that a safety frame that comes now is not behind a quarter of a megabyte.
+    pub fn take(&mut self, writing: &mut VecDeque<Bytes>) {
+        self.wake_promised = false;
+        self.taken_bytes = 0;
+        while writing.len() < TAKE_FRAMES_MAX {
+            let next = match self.safety.front().or_else(|| self.event.front()).or_else(|| self.live.front().map(|(_, frame)| frame)) {
+                Some(next) if writing.is_empty() || self.taken_bytes + next.len() <= TAKE_BYTES_MAX => next.len(),
+                _ => break,
+            };
+            let frame =
+                self.safety.pop_front().or_else(|| self.event.pop_front()).or_else(|| self.live.pop_front().map(|(_, frame)| frame));
+            writing.extend(frame);
+            self.taken_bytes += next;
+            self.queued_bytes -= next;
+        }
+        self.give_back();
+    }
+
+    fn push_live(&mut self, key: u64, frame: Bytes) {
+        let len = frame.len();
+        if let Some((_, unsent)) = self.live.iter_mut().find(|(known, _)| *known == key) {
+            self.queued_bytes = self.queued_bytes - unsent.len() + len;
+            *unsent = frame;
+            self.dropped_live += 1;
+            return;
+        }
+        if self.make_room(len).is_err() {
+            // Full of what may not be dropped: this value goes, a newer one will come.
+            self.dropped_live += 1;
+            return;
+        }
+        self.queued_bytes += len;
+        self.live.push_back((key, frame));
+    }
+
+    /// Drops the oldest live values until `len` bytes fit. A frame larger than the bound passes alone: it was made within the wire's limits.
+    fn make_room(&mut self, len: usize) -> Result<(), Full> {
+        while self.bytes() > 0 && self.bytes() + len > self.bytes_max {
+            let Some((_, oldest)) = self.live.pop_front() else {
+                return Err(Full { queued_bytes: self.bytes(), bytes_max: self.bytes_max });
+            };
+            self.queued_bytes -= oldest.len();
+            self.dropped_live += 1;
+        }
+        Ok(())
+    }
+
+    fn give_back(&mut self) {
+        if self.queued_bytes == 0 {
+            for lane in [&mut self.safety, &mut self.event] {
+                if lane.capacity() > IDLE_FRAMES_MAX {
+                    *lane = VecDeque::new();
+                }
+            }
+            if self.live.capacity() > IDLE_FRAMES_MAX {
+                self.live = VecDeque::new();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame(len: usize) -> Bytes {
+        Bytes::from(vec![0; len])
+    }
+
+    fn drain(outbox: &mut Outbox) -> Vec<usize> {
+        let mut all = Vec::new();
+        loop {
+            let mut writing = VecDeque::new();
+            outbox.take(&mut writing);
+            if writing.is_empty() {
+                return all;
+            }
+            all.extend(writing.iter().map(Bytes::len));
+        }
+    }
+
+    #[test]
+    fn safety_goes_ahead_of_events_and_events_ahead_of_live_values() {
+        let mut outbox = Outbox::new(1000);
+        outbox.push(Lane::Live { key: 1 }, frame(3)).unwrap();
+        outbox.push(Lane::Event, frame(2)).unwrap();
+        outbox.push(Lane::Safety, frame(1)).unwrap();
+        assert_eq!(drain(&mut outbox), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_newer_value_replaces_the_unsent_one_of_its_key() {
+        let mut outbox = Outbox::new(1000);
+        for (key, len) in [(1, 10), (2, 20), (1, 11)] {
+            outbox.push(Lane::Live { key }, frame(len)).unwrap();
+        }
+        assert_eq!(outbox.bytes(), 31);
+        assert_eq!(drain(&mut outbox), [11, 20]);
+        assert_eq!(outbox.take_dropped(), 1);
+    }
+
+    #[test]
+    fn live_values_make_room_for_events_and_events_for_nobody() {
+        let mut outbox = Outbox::new(100);
+        outbox.push(Lane::Live { key: 1 }, frame(60)).unwrap();
+        outbox.push(Lane::Event, frame(90)).unwrap();
+        assert_eq!(outbox.push(Lane::Event, frame(11)), Err(Full { queued_bytes: 90, bytes_max: 100 }));
+        outbox.push(Lane::Live { key: 2 }, frame(11)).unwrap();
+        assert_eq!(drain(&mut outbox), [90]);
+    }
+
+    #[test]
+    fn what_the_writer_holds_counts_until_it_comes_back_for_more() {
+        let mut outbox = Outbox::new(100);
+        outbox.push(Lane::Event, frame(80)).unwrap();
+        let mut writing = VecDeque::new();
+        outbox.take(&mut writing);
+        assert!(outbox.push(Lane::Event, frame(30)).is_err());
+        writing.clear();
+        outbox.take(&mut writing);
+        outbox.push(Lane::Event, frame(30)).unwrap();
+    }
+
+    #[test]
+    fn only_the_first_push_after_a_look_asks_for_a_wake() {
+        let mut outbox = Outbox::new(100);
+        assert_eq!(outbox.push(Lane::Event, frame(1)), Ok(Wake::Needed));
+        assert_eq!(outbox.push(Lane::Event, frame(1)), Ok(Wake::Promised));
+        outbox.take(&mut VecDeque::new());
+        assert_eq!(outbox.push(Lane::Event, frame(1)), Ok(Wake::Needed));
+    }
+
+    proptest! {
+        #[test]
+        fn the_bound_holds_and_no_event_is_lost(pushes in proptest::collection::vec((0_u64..6, 1_usize..400), 1..300)) {
+            let mut outbox = Outbox::new(4096);
+            let (mut events, mut drained) = (Vec::new(), Vec::new());
+            for (kind, len) in pushes {
+                match kind {
+                    0 => drained.extend(drain(&mut outbox)),
+                    // Odd lengths are events, even ones live values.
+                    1 => if outbox.push(Lane::Event, frame(len | 1)).is_ok() { events.push(len | 1) },
+                    key => drop(outbox.push(Lane::Live { key }, frame(len & !1))),
+                }
+                prop_assert!(outbox.bytes() <= 4096);
+            }
+            drained.extend(drain(&mut outbox));
+            drained.retain(|len| len % 2 == 1);
+            prop_assert_eq!(drained, events);
+            prop_assert_eq!(outbox.bytes(), 0);
+        }
+    }
+}

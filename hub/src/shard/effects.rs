@@ -1,0 +1,104 @@
+//! Effects, carried out in the order in which a step asked for them.
+//!
+//! In: what one step appended. Out: frames in outboxes, rows and facts at the Recorder, words to other state machines, what the registry must know.
+//! Nothing here waits; what could (a look at the store) is a task of its own whose answer comes in as an input.
+
+use std::time::Duration;
+
+use protocol::{GymId, MemberId, TenantId};
+use room::effect::Persist;
+use room::{Effect, Input, Tell};
+
+use super::inbox::Order;
+use super::task::Shard;
+
+/// A member's record is asked for this often before it is given up until the member matters again.
+const LOOK_UPS_MAX: u32 = 10;
+/// Pause between two such questions.
+const LOOK_UP_PAUSE: Duration = Duration::from_secs(1);
+
+impl Shard {
+    /// Carries out the effects of one step of `gym`, or of a member.
+    pub(super) fn perform(&mut self, gym: Option<GymId>, effects: &mut Vec<Effect>) {
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Deliver { to, lane, frame } => self.watchers.deliver(to, lane, &frame),
+                Effect::Broadcast { room, audience, lane, frame } => self.watchers.broadcast(room, audience, lane, &frame),
+                Effect::Watch { room, session, class, staff } => self.watchers.watch(room, session, class, staff),
+                Effect::Unwatch { room, session } => self.watchers.unwatch(room, session),
+                Effect::Keep(keep) => {
+                    let (source, seq) = (keep.handle, keep.seq);
+                    if self.keeper.keep(keep).is_err()
+                        && let Some(gym) = gym
+                    {
+                        self.again.push_back(Order::Gym { gym, from: None, input: Input::NotAccepted { source, seq } });
+                    }
+                }
+                Effect::Persist(fact) => {
+                    self.note(&fact);
+                    self.keeper.persist(fact);
+                }
+                Effect::Tell(tell) => self.tell(gym, tell),
+                Effect::Close { session, reason } => self.watchers.close(session, reason),
+                Effect::Count(counter) => self.hub.metrics.room(counter),
+            }
+        }
+    }
+
+    /// What routing and rights must know of a fact, before anybody hears of it.
+    fn note(&self, fact: &Persist) {
+        use protocol::frame::{VisitState, WorkoutStage};
+        let registry = &self.hub.registry;
+        match fact {
+            Persist::Claim { machine, member, fence, .. } => registry.claimed(*machine, *member, *fence),
+            Persist::ClaimEnded { machine, fence, .. } => registry.released(*machine, *fence),
+            Persist::Workout { workout, stage: WorkoutStage::Sealed, .. } => registry.remove_workout(*workout),
+            Persist::Workout { workout, gym, member, .. } => registry.add_workout(*workout, *gym, *member),
+            Persist::Visit { gym, member, state: VisitState::Active, .. } => registry.member_in(*member, *gym),
+            _ => (),
+        }
+    }
+
+    fn tell(&mut self, gym: Option<GymId>, tell: Tell) {
+        let registry = &self.hub.registry;
+        let (shard, order) = match tell {
+            Tell::Member { member, input } => {
+                let Some(tenant) = self.tenant_of(gym) else { return };
+                (registry.shard_of(member.0), Order::Member { member, tenant, from: None, input: *input })
+            }
+            Tell::Gym { gym, input } => (registry.shard_of(gym.0), Order::Gym { gym, from: None, input: *input }),
+            Tell::LookUpMember { gym, member } => return self.look_up(gym, member),
+        };
+        if shard == self.index {
+            self.again.push_back(order);
+        } else {
+            self.hub.shards.owe(shard, order);
+        }
+    }
+
+    fn tenant_of(&self, gym: Option<GymId>) -> Option<TenantId> {
+        gym.and_then(|gym| self.hub.registry.gym(gym)).map(|place| place.tenant)
+    }
+
+    /// Reads a member's record; while the store is away it is asked again for a while.
+    fn look_up(&self, gym: GymId, member: MemberId) {
+        let Some(tenant) = self.tenant_of(Some(gym)) else { return };
+        let hub = self.hub.clone();
+        let stopped = hub.tasks.stopped();
+        self.hub.tasks.spawn("member look-up", async move {
+            for _ in 0..LOOK_UPS_MAX {
+                match hub.read_member(tenant, member).await {
+                    Ok(record) => {
+                        let input = Input::MemberKnown { member, record };
+                        return hub.shards.owe(hub.registry.shard_of(gym.0), Order::Gym { gym, from: None, input });
+                    }
+                    Err(error) => tracing::warn!(error = %crate::chain(&error), "a member's record could not be read"),
+                }
+                tokio::select! {
+                    () = stopped.cancelled() => return,
+                    () = tokio::time::sleep(LOOK_UP_PAUSE) => (),
+                }
+            }
+        });
+    }
+}

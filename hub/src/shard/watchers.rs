@@ -1,0 +1,160 @@
+//! Who watches what on one shard, and the fan-out to them.
+//!
+//! In: attach and detach of sessions, watch and unwatch of rooms, frames to deliver. Out: prepared frames in outboxes, each frame encoded
+//! once per encoding, and the list of sessions to wake: each once per batch. Nothing is allocated per delivery.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::wire::Encoding;
+use protocol::{CloseReason, RoomName, ServerFrame, SessionId};
+use room::{Audience, Lane};
+
+use crate::metrics::Metrics;
+use crate::session::{Peer, Wake};
+use crate::transport::wsframe;
+
+struct Watcher {
+    session: SessionId,
+    peer: Arc<Peer>,
+    class: u8,
+    staff: bool,
+}
+
+struct Attached {
+    peer: Arc<Peer>,
+    rooms: Vec<RoomName>,
+}
+
+/// Sessions and the rooms that they watch.
+pub struct Watchers {
+    sessions: HashMap<SessionId, Attached>,
+    rooms: HashMap<RoomName, Vec<Watcher>>,
+    touched: Vec<Arc<Peer>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Watchers {
+    /// Nobody yet.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { sessions: HashMap::new(), rooms: HashMap::new(), touched: Vec::new(), metrics }
+    }
+
+    /// Effects may name this session from now on.
+    pub fn attach(&mut self, peer: Arc<Peer>) {
+        if let Entry::Vacant(entry) = self.sessions.entry(peer.session) {
+            entry.insert(Attached { peer, rooms: Vec::new() });
+        }
+    }
+
+    /// Forgets a session and all that it watches.
+    pub fn detach(&mut self, session: SessionId) {
+        let Some(attached) = self.sessions.remove(&session) else { return };
+        for room in attached.rooms {
+            self.forget(room, session);
+        }
+    }
+
+    /// Whether effects may name the session.
+    #[must_use]
+    pub fn knows(&self, session: SessionId) -> bool {
+        self.sessions.contains_key(&session)
+    }
+
+    /// A safety input of the session was taken from the lane.
+    pub fn taken_urgent(&mut self, session: SessionId) {
+        if let Some(attached) = self.sessions.get(&session) {
+            attached.peer.safety_pending.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    /// The session gets what is broadcast in the room, from now on; again changes its class.
+    pub fn watch(&mut self, room: RoomName, session: SessionId, class: u8, staff: bool) {
+        let Some(attached) = self.sessions.get_mut(&session) else { return };
+        let watchers = self.rooms.entry(room).or_default();
+        if attached.rooms.contains(&room) {
+            if let Some(watcher) = watchers.iter_mut().find(|watcher| watcher.session == session) {
+                (watcher.class, watcher.staff) = (class, staff);
+            }
+            return;
+        }
+        attached.rooms.push(room);
+        watchers.push(Watcher { session, peer: attached.peer.clone(), class, staff });
+    }
+
+    /// The session gets nothing of the room any more.
+    pub fn unwatch(&mut self, room: RoomName, session: SessionId) {
+        if let Some(attached) = self.sessions.get_mut(&session) {
+            attached.rooms.retain(|watched| *watched != room);
+        }
+        self.forget(room, session);
+    }
+
+    /// Ends a session for a reason.
+    pub fn close(&mut self, session: SessionId, reason: CloseReason) {
+        if let Some(attached) = self.sessions.get(&session) {
+            attached.peer.close(reason);
+        }
+    }
+
+    /// One frame to one session.
+    pub fn deliver(&mut self, to: SessionId, lane: Lane, frame: &ServerFrame) {
+        let Some(attached) = self.sessions.get(&to) else { return };
+        let bytes = wsframe::prepare(frame, attached.peer.encoding);
+        self.metrics.frames_out(lane, 1, bytes.len());
+        push(&mut self.touched, &attached.peer, lane, bytes);
+    }
+
+    /// One frame to all watchers of a room that the audience names.
+    pub fn broadcast(&mut self, room: RoomName, audience: Audience, lane: Lane, frame: &ServerFrame) {
+        let Some(watchers) = self.rooms.get(&room) else { return };
+        let mut prepared: [Option<Bytes>; Encoding::ALL.len()] = [None, None];
+        let mut receivers = [0_u64; Encoding::ALL.len()];
+        for watcher in watchers {
+            let wanted = match audience {
+                Audience::All => true,
+                Audience::Staff => watcher.staff,
+                Audience::Class(class) => watcher.class == class,
+            };
+            if wanted {
+                let encoding = watcher.peer.encoding;
+                let bytes = prepared[encoding as usize].get_or_insert_with(|| wsframe::prepare(frame, encoding));
+                push(&mut self.touched, &watcher.peer, lane, bytes.clone());
+                receivers[encoding as usize] += 1;
+            }
+        }
+        for (bytes, receivers) in prepared.iter().zip(receivers) {
+            if let Some(bytes) = bytes {
+                self.metrics.frames_out(lane, receivers, bytes.len());
+            }
+        }
+    }
+
+    /// Wakes every session that got something since the last call, once.
+    pub fn wake(&mut self) {
+        for peer in self.touched.drain(..) {
+            peer.wake();
+        }
+    }
+
+    fn forget(&mut self, room: RoomName, session: SessionId) {
+        if let Entry::Occupied(mut entry) = self.rooms.entry(room) {
+            let watchers = entry.get_mut();
+            if let Some(at) = watchers.iter().position(|watcher| watcher.session == session) {
+                watchers.swap_remove(at);
+            }
+            if watchers.is_empty() {
+                entry.remove();
+            }
+        }
+    }
+}
+
+fn push(touched: &mut Vec<Arc<Peer>>, peer: &Arc<Peer>, lane: Lane, frame: Bytes) {
+    if peer.push(lane, frame) == Wake::Needed {
+        touched.push(peer.clone());
+    }
+}

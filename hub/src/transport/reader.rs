@@ -1,0 +1,156 @@
+//! The reading half of a WebSocket, over tungstenite.
+//!
+//! In: a stream's readiness. Out: whole messages, and the answers (pong, close) that RFC 6455 owes to what was read. The reader never
+//! writes to the socket: its answers are handed to the session's outbox, because the write loop alone owns the sink.
+//! Buffers are small while idle: tungstenite clears its whole read buffer at every attempt, so a large one costs CPU too.
+
+use std::io::{self, Read, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+use super::stream::Stream;
+
+/// Bytes asked of the socket at a time.
+const READ_BYTES: usize = 1024;
+/// Answers are a pong and a close, 127 bytes each at most: more means a fault of ours.
+const ANSWER_BYTES_MAX: usize = 512;
+
+/// What came.
+#[derive(Debug)]
+pub enum Heard {
+    /// A text message.
+    Text(Utf8Bytes),
+    /// A binary message.
+    Binary(Bytes),
+    /// A ping or pong: a sign of life.
+    Sign,
+    /// The peer said goodbye, with this code.
+    Goodbye(Option<u16>),
+}
+
+/// Why reading ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The peer broke RFC 6455.
+    #[error("the peer broke the WebSocket protocol: {0}")]
+    Protocol(ProtocolError),
+    /// Text that is not UTF-8.
+    #[error("a text message that is not UTF-8")]
+    NotUtf8,
+    /// A message past the limit.
+    #[error("a message of {size} bytes where at most {max} are allowed")]
+    TooBig {
+        /// Bytes announced.
+        size: usize,
+        /// Bytes allowed.
+        max: usize,
+    },
+    /// The connection is gone.
+    #[error("the connection was lost")]
+    Gone,
+}
+
+/// Reads messages of one socket.
+pub struct Reader {
+    ws: WebSocketContext,
+}
+
+impl Reader {
+    /// A reader that begins with the bytes that came with the upgrade request.
+    #[must_use]
+    pub fn new(begun: &[u8], message_bytes_max: usize) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BYTES)
+            .write_buffer_size(0)
+            .max_write_buffer_size(ANSWER_BYTES_MAX)
+            .max_message_size(Some(message_bytes_max))
+            .max_frame_size(Some(message_bytes_max));
+        let ws = if begun.is_empty() {
+            WebSocketContext::new(Role::Server, Some(config))
+        } else {
+            WebSocketContext::from_partially_read(begun.to_vec(), Role::Server, Some(config))
+        };
+        Self { ws }
+    }
+
+    /// Allows messages of another size from now on: small before hello, larger after.
+    pub fn allow(&mut self, message_bytes_max: usize) {
+        self.ws.set_config(|config| {
+            config.max_message_size = Some(message_bytes_max);
+            config.max_frame_size = Some(message_bytes_max);
+        });
+    }
+
+    /// The next thing heard. Appends to `answers` what must be written for it.
+    ///
+    /// # Errors
+    /// [`ReadError`] once; the socket is then closed by the caller with what the error asks for.
+    pub fn poll(&mut self, stream: &mut Stream, cx: &mut Context<'_>, answers: &mut Vec<u8>) -> Poll<Result<Heard, ReadError>> {
+        let mut half = Half { stream, cx, answers };
+        let heard = match self.ws.read(&mut half) {
+            Ok(Message::Text(text)) => Heard::Text(text),
+            Ok(Message::Binary(bytes)) => Heard::Binary(bytes),
+            Ok(Message::Ping(_)) => {
+                // The pong goes out with the next write, not with the next read.
+                if let Err(error) = self.ws.flush(&mut half) {
+                    return Poll::Ready(Err(cause(error)));
+                }
+                Heard::Sign
+            }
+            Ok(Message::Pong(_) | Message::Frame(_)) => Heard::Sign,
+            Ok(Message::Close(frame)) => {
+                // Writes the reply into `answers` and reports the closed connection, which the caller learns from `Goodbye`.
+                drop(self.ws.flush(&mut half));
+                Heard::Goodbye(frame.map(|frame| frame.code.into()))
+            }
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+            Err(error) => return Poll::Ready(Err(cause(error))),
+        };
+        Poll::Ready(Ok(heard))
+    }
+}
+
+fn cause(error: Error) -> ReadError {
+    match error {
+        Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => ReadError::TooBig { size, max: max_size },
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => ReadError::Gone,
+        Error::Protocol(error) => ReadError::Protocol(error),
+        Error::Utf8(_) => ReadError::NotUtf8,
+        _ => ReadError::Gone,
+    }
+}
+
+/// A stream as tungstenite wants it: reads that may not be ready, writes that are only collected.
+struct Half<'a, 'b> {
+    stream: &'a mut Stream,
+    cx: &'a mut Context<'b>,
+    answers: &'a mut Vec<u8>,
+}
+
+impl Read for Half<'_, '_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut buffer = ReadBuf::new(into);
+        match Pin::new(&mut *self.stream).poll_read(self.cx, &mut buffer) {
+            Poll::Ready(Ok(())) => Ok(buffer.filled().len()),
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+impl Write for Half<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.answers.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
