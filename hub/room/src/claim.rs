@@ -307,6 +307,7 @@ impl Gym {
         let HeldClaim { member, fence, workout } = hold.held;
         let lost = machine.controls.cancel();
         machine.motion.forget();
+        self.floor.clear(machine.index);
         let body = EventBody::Released { machine: id, fence, reason };
         machine.head.tell(turn, Audience::All, claim_event("released", id, fence), body);
         if let Some(link) = machine.session() {

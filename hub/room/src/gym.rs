@@ -14,13 +14,15 @@ mod workouts;
 
 use std::collections::BTreeMap;
 
-use protocol::frame::Role;
+use protocol::frame::{Availability, Role};
 use protocol::text::Text;
-use protocol::{ErrorCode, GymId, MachineId, MemberId, RoomName, SessionId, TenantId};
+use protocol::{ErrorCode, GymId, MachineId, MemberId, RoomName, SessionId, TenantId, WorkoutId};
 
+use crate::availability;
 use crate::code::Codes;
 use crate::draw::Draw;
 use crate::effect::Effect;
+use crate::floor::Floor;
 use crate::input::{Input, MachineRecord, MemberRecord, Now, SourceHandle};
 use crate::machine::Machine;
 use crate::pace::Pace;
@@ -29,6 +31,7 @@ use crate::source::{Source, Taken};
 use crate::turn::{Head, Turn};
 use crate::visit::Visit;
 use crate::watch::Watchers;
+use crate::workout::Workout;
 
 /// Machines one gym may have: their index is a u16 and a tick must fit a message.
 pub const MACHINES_MAX: usize = 1024;
@@ -60,12 +63,14 @@ pub struct Gym {
     /// Connections that carry machines or sources.
     connections: BTreeMap<SessionId, Connection>,
     pub(crate) sources: BTreeMap<SourceHandle, Source>,
+    pub(crate) workouts: BTreeMap<WorkoutId, Workout>,
     pace: Pace,
     /// Reused from step to step.
     taken: Vec<Taken>,
     pub(crate) codes: Codes,
     pub(crate) members: BTreeMap<MemberId, Here>,
     pub(crate) watchers: Watchers,
+    pub(crate) floor: Floor,
     /// The floor as everybody sees it, and as staff does: two logs, so that neither has a gap.
     public: Head,
     staff: Head,
@@ -84,11 +89,13 @@ impl Gym {
             machines_ever: 0,
             connections: BTreeMap::new(),
             sources: BTreeMap::new(),
+            workouts: BTreeMap::new(),
             pace: Pace::default(),
             taken: Vec::new(),
             codes: Codes::default(),
             members: BTreeMap::new(),
             watchers: Watchers::default(),
+            floor: Floor::default(),
             public: Head::new(room, draw),
             staff: Head::new(room, draw),
             proposals: Vec::new(),
@@ -161,8 +168,9 @@ impl Gym {
         self.controls_tick(turn);
         self.claims_tick(turn);
         self.readings_tick(turn);
+        self.workouts_tick(turn);
         self.people_tick(turn);
-        self.logs_tick(turn);
+        self.floor_tick(turn);
     }
 
     /// The gym itself, for rights.
@@ -239,7 +247,10 @@ impl Gym {
             self.unlink(turn, session, id);
         }
         self.codes.drop(id);
-        self.machines.remove(&id);
+        if let Some(machine) = self.machines.remove(&id) {
+            self.floor.clear(machine.index);
+            self.floor.availability(machine.index, availability::number(Availability::Unknown));
+        }
         let room = RoomName::Machine(id);
         let watching: Vec<SessionId> = self.watchers.of(room).iter().map(|watcher| watcher.session).collect();
         for session in watching {

@@ -13,7 +13,6 @@ use crate::availability::{Seen, availability};
 use crate::claim::Asking;
 use crate::classes::Classes;
 use crate::control::Controls;
-use crate::fresh::Latest;
 use crate::input::{MachineRecord, SourceKey};
 use crate::stop::Stops;
 use crate::turn::Head;
@@ -123,8 +122,6 @@ pub(crate) struct Machine {
     pub(crate) hold: Option<Hold>,
     pub(crate) asking: Option<Asking>,
     pub(crate) motion: Motion,
-    /// What the floor shows.
-    pub(crate) latest: Latest,
     /// Sensors heard, by the index that live values carry.
     sources: Vec<(SourceKey, u32)>,
     pub(crate) controls: Controls,
@@ -152,7 +149,6 @@ impl Machine {
             hold: None,
             asking: None,
             motion: Motion::default(),
-            latest: Latest::default(),
             sources: Vec::new(),
             controls: Controls::default(),
             stops: Stops::default(),

@@ -33,6 +33,12 @@ pub(crate) struct Proposal {
     until_mono_ms: i64,
 }
 
+impl Proposal {
+    pub(super) fn workout(&self) -> WorkoutId {
+        self.workout
+    }
+}
+
 impl Gym {
     pub(super) fn control(&mut self, turn: &mut Turn<'_>, session: SessionId, viewer: &Viewer, control: &Control) {
         let id = control.machine;

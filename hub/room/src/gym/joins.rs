@@ -10,7 +10,9 @@ use protocol::limits::ROOMS_PER_SESSION_MAX;
 use protocol::{ErrorCode, MachineId, RoomName, SessionId};
 
 use super::Gym;
+use crate::availability;
 use crate::effect::{Audience, Effect, Lane};
+use crate::floor;
 use crate::input::Viewer;
 use crate::log::{EventLog, Recovery};
 use crate::machine::Told;
@@ -194,14 +196,14 @@ impl Gym {
                     sources: self.sources_of_machine(id),
                 }))
             }
-            RoomName::Workout(id) => self.workout_snapshot(turn, id),
+            RoomName::Workout(id) => self.workout_snapshot(id),
             RoomName::Member(_) => None,
         }
     }
 
     /// A machine as the floor shows it. A name only with consent, tickets only to staff.
     fn on_floor(&self, turn: &Turn<'_>, machine: &crate::machine::Machine, staff: bool) -> FloorMachine {
-        let (age_ms, reading) = self.floor_values(machine.id(), turn.now);
+        let (age_ms, reading) = self.floor.shown(machine.index, turn.now);
         FloorMachine {
             index: machine.index,
             machine: machine.id(),
@@ -242,9 +244,11 @@ impl Gym {
         };
         let Some(machine) = self.machines.get_mut(&id).filter(|machine| machine.told.as_ref() != Some(&told)) else { return };
         let Told { availability, state, member } = told.clone();
+        let (index, number) = (machine.index, availability::number(availability));
         machine.told = Some(told);
         let body = EventBody::Availability { machine: id, availability, state, cause: machine.cause, member };
         machine.head.tell(turn, Audience::All, event, body.clone());
+        self.floor.availability(index, number);
         self.tell_floor(turn, &body);
     }
 
@@ -264,8 +268,17 @@ impl Gym {
         Some(Snapshot::Floor(FloorSnapshot { gym, name, at_ms, machines }))
     }
 
-    pub(super) fn logs_tick(&mut self, turn: &mut Turn<'_>) {
-        let watched = self.watchers.of(self.public.name).len();
+    /// The rows with news, one frame for everybody and one for staff, whose handles differ; and the logs that nobody watches.
+    pub(super) fn floor_tick(&mut self, turn: &mut Turn<'_>) {
+        let (room, now) = (self.public.name, turn.now);
+        let rows = self.floor.tick(now);
+        let watching = |class| self.watchers.of(room).iter().any(|watcher| watcher.class == class);
+        for (class, head) in [(FLOOR_STAFF, &self.staff), (FLOOR_PUBLIC, &self.public)] {
+            if !rows.is_empty() && watching(class) {
+                turn.out.push(floor::broadcast(room, Audience::Class(class), head.log.handle(), rows.clone(), now));
+            }
+        }
+        let watched = self.watchers.of(room).len();
         self.public.log.watched_by(watched, turn.now);
         self.staff.log.watched_by(watched, turn.now);
         for machine in self.machines.values_mut() {

@@ -65,7 +65,6 @@ impl Gym {
         turn.deliver(session, Lane::Event, MachineReady { machine: id, claim });
         let news = machine.stops.linked(mono_ms);
         self.stop_news(turn, id, news);
-        self.workout_link_back(turn, id);
         self.availability_changed(turn, id);
         self.show_code(turn, id);
     }
@@ -197,7 +196,6 @@ impl Gym {
         let lost = machine.controls.cancel();
         self.codes.drop(id);
         self.control_news(turn, id, lost);
-        self.workout_link_lost(turn, id);
         self.availability_changed(turn, id);
     }
 

@@ -94,17 +94,19 @@ impl Gym {
         // Only members who are here are kept; whoever comes later is read then.
         let Some(here) = self.members.get_mut(&member) else { return };
         let ceiling_bpm = record.ceiling_bpm;
-        let showed = |record: &MemberRecord| record.wall_consent.then(|| record.handle.clone()).flatten();
-        let before = here.record.as_ref().and_then(showed);
-        let withdrawn = before.is_some() && before != showed(&record);
-        here.record = Some(record);
-        self.ceiling(turn, member, ceiling_bpm);
-        self.achievements_known(member);
+        let withdrawn = here.record.as_ref().is_some_and(|before| before.wall_consent) && !record.wall_consent;
+        let ceiling_before = here.record.replace(record).and_then(|record| record.ceiling_bpm);
+        if ceiling_bpm != ceiling_before {
+            self.ceiling(turn, member, ceiling_bpm);
+        }
         for id in self.machines_of(member) {
             self.availability_changed(turn, id);
             self.recheck(turn, RoomName::Machine(id));
         }
         if withdrawn {
+            for id in self.machines_of(member) {
+                self.machines.get(&id).into_iter().for_each(|machine| self.floor.withdraw(machine.index));
+            }
             self.forget_floor(turn);
         }
         for workout in self.workouts_of(member) {

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 
 use protocol::field::{Field, RR_BIT};
 use protocol::frame::{Bind, Bound, Clock, ClockAsk, EventBody, Hold, RoomSource};
-use protocol::{ErrorCode, MachineId, MemberId, Reading, SeqRanges, SessionId};
+use protocol::{ErrorCode, MachineId, MemberId, SeqRanges, SessionId};
 
 use super::Gym;
 use crate::ack::AckClock;
 use crate::clock::DeviceClock;
 use crate::effect::{KeepWhat, Lane};
-use crate::input::{Now, Numbered, SourceHandle, SourceKey, Viewer};
+use crate::input::{Numbered, SourceHandle, SourceKey, Viewer};
 use crate::rights::{Action, allows};
 use crate::source::{Source, Taken};
 use crate::turn::Turn;
@@ -71,7 +71,7 @@ impl Gym {
             machine.list_source(&source.key, source.boot, SOURCES_MAX);
         }
         self.sources.insert(handle, source);
-        self.workout_source_bound(turn, handle);
+        self.workout_source_bound(turn, handle, &bind.held);
         turn.deliver(session, Lane::Event, Bound { slot: bind.slot });
     }
 
@@ -137,11 +137,33 @@ impl Gym {
 
     /// One whole thing: to the machine, to the workout, to the Recorder.
     fn take(&mut self, turn: &mut Turn<'_>, source: &mut Source, taken: Taken) {
-        if let (Some(id), Some(age_ms)) = (source.key.machine, taken.live_age_ms) {
-            self.machine_reads(turn, id, source, &taken, age_ms);
+        if let Some(age_ms) = taken.live_age_ms {
+            self.on_wall(turn, source, &taken, age_ms);
+            if let Some(id) = source.key.machine {
+                self.machine_reads(turn, id, source, &taken, age_ms);
+            }
         }
         let workout = self.workout_takes(turn, source, &taken);
         turn.out.push(source.keep(taken, workout));
+    }
+
+    /// Shows a fresh reading on the floor, at the machine or where the member of the device stands; a heart rate only with consent.
+    fn on_wall(&mut self, turn: &Turn<'_>, source: &Source, taken: &Taken, age_ms: u32) {
+        let Some(reading) = taken.reading() else { return };
+        let at = match (source.key.machine, source.key.member) {
+            (Some(id), _) => self.machines.get(&id),
+            (None, Some(member)) => self.machines.values().find(|machine| machine.holder() == Some(member)),
+            (None, None) => None,
+        };
+        let Some(machine) = at else { return };
+        let record = machine.holder().and_then(|member| self.members.get(&member)).and_then(|here| here.record.as_ref());
+        let (index, consented) = (machine.index, record.is_some_and(|record| record.wall_consent));
+        if source.key.machine.is_some() {
+            self.floor.live(index, reading, age_ms, consented, turn.now);
+        } else {
+            // Of a member's own device a wall shows the heart only; what moves is the machine's to say.
+            self.floor.live(index, &reading.only(HEALTH), age_ms, consented, turn.now);
+        }
     }
 
     /// Something new of a machine, fresh.
@@ -151,7 +173,6 @@ impl Gym {
         machine.heard_at_ms = Some(now.at_ms);
         let moves = match &taken.what {
             KeepWhat::Reading(reading) => {
-                machine.latest.take(reading, !HEALTH, now.mono_ms - i64::from(age_ms));
                 if let Some(index) = machine.source_index(&source.key, source.boot) {
                     machine.classes.live(index, taken.seq, age_ms, &reading.only(!HEALTH), now, turn.out);
                 }
@@ -250,10 +271,5 @@ impl Gym {
     /// Sources as the machine's room lists them.
     pub(super) fn sources_of_machine(&self, id: MachineId) -> Vec<RoomSource> {
         self.machines.get(&id).map(|machine| machine.sources()).unwrap_or_default()
-    }
-
-    /// What the floor shows of a machine now.
-    pub(super) fn floor_values(&self, id: MachineId, now: Now) -> (u32, Reading) {
-        self.machines.get(&id).map(|machine| machine.latest.shown(now.mono_ms)).unwrap_or_default()
     }
 }

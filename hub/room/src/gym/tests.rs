@@ -1,1 +1,9 @@
-//! Tests.
+//! A gym with its members around it, played through inputs alone.
+
+mod claims;
+mod controls;
+mod kit;
+mod people;
+mod restart;
+mod rooms;
+mod stops;

@@ -1,57 +1,316 @@
-//! Workouts of the gym.
+//! Workouts of the gym: which sources contribute, where they run, when they end.
+//!
+//! In: claims that begin and end, sources bound and gone, whole readings, what the store tells. Out: what [`Workout`] says. A workout begins with a claim, goes
+//! on at another machine by hand-over, and ends with the claim, by its member's word, or in silence. A reading belongs to the workout whose
+//! stretch it lies in, also when it comes late or after a restart.
 
 use std::collections::BTreeSet;
 
-use protocol::frame::{EndWorkout, EventBody, HeldClaim, JoinRoom, LogSet, MachineStatus, Snapshot, Totals};
-use protocol::{ErrorCode, EventId, MachineId, MemberId, SeqRanges, SessionId, VisitId, WorkoutId};
+use protocol::frame::{
+    Done, EndWorkout, EventBody, HeldClaim, JoinRoom, LogSet, MachineStatus, ReleaseReason, Snapshot, Totals, WorkoutStage,
+};
+use protocol::{ErrorCode, EventId, MachineId, MemberId, RoomName, SeqRanges, SessionId, VisitId, WorkoutId};
 
 use super::Gym;
+use crate::effect::{Audience, Effect, Lane};
 use crate::input::{SourceHandle, SourceKey, Viewer, WorkoutRecord};
 use crate::log::EventLog;
+use crate::rights::{Action, allows};
 use crate::source::{Source, Taken};
 use crate::turn::Turn;
+use crate::workout::{Station, Workout, WorkoutSeed};
+
+/// Whether the training goes on.
+fn runs(workout: &Workout) -> bool {
+    !matches!(workout.stage(), WorkoutStage::Ended | WorkoutStage::Sealed)
+}
 
 impl Gym {
     pub(crate) fn member_of_workout(&self, id: WorkoutId) -> Option<MemberId> {
-        let held = |machine: &crate::machine::Machine| machine.hold.as_ref().map(|hold| hold.held);
-        self.machines.values().filter_map(held).find(|held| held.workout == id).map(|held| held.member)
+        self.workouts.get(&id).map(|workout| workout.seed().member)
     }
-    pub(crate) fn visit_of_workout(&self, _id: WorkoutId) -> Option<(VisitId, i64)> {
-        None
+
+    /// The visit that a workout from before a restart belongs to, and since when it runs.
+    pub(super) fn visit_of_workout(&self, id: WorkoutId) -> Option<(VisitId, i64)> {
+        self.workouts.get(&id).map(|workout| (workout.seed().visit, workout.seed().started_at_ms))
     }
-    pub(super) fn admit_to_workout(&mut self, _id: WorkoutId, _join: JoinRoom) -> Result<(u8, &EventLog), ErrorCode> {
-        Err(ErrorCode::NoSuchRoom)
+
+    pub(super) fn workouts_of(&self, member: MemberId) -> Vec<WorkoutId> {
+        self.workouts.values().filter(|workout| workout.seed().member == member).map(|workout| workout.seed().workout).collect()
     }
-    pub(super) fn workout_class_left(&mut self, _id: WorkoutId, _class: u8) {}
-    pub(super) fn workout_snapshot(&self, _turn: &Turn<'_>, _id: WorkoutId) -> Option<Snapshot> {
-        None
+
+    fn running(&self, member: MemberId) -> Option<WorkoutId> {
+        let mut own = self.workouts.values().filter(|workout| workout.seed().member == member && runs(workout));
+        own.next().map(|workout| workout.seed().workout)
     }
-    pub(crate) fn workout_holds(&mut self, _turn: &mut Turn<'_>, _id: MachineId, _held: HeldClaim) {}
-    pub(crate) fn workout_let_go(&mut self, _turn: &mut Turn<'_>, _id: MachineId, _workout: WorkoutId) {}
-    pub(super) fn workout_link_back(&mut self, _turn: &mut Turn<'_>, _id: MachineId) {}
-    pub(super) fn workout_link_lost(&mut self, _turn: &mut Turn<'_>, _id: MachineId) {}
-    pub(super) fn workout_machine_state(&mut self, _turn: &mut Turn<'_>, _id: MachineId, _state: MachineStatus) {}
-    pub(super) fn workout_source_bound(&mut self, _turn: &mut Turn<'_>, _handle: SourceHandle) {}
-    pub(super) fn workout_source_gone(&mut self, _turn: &mut Turn<'_>, _source: &Source) {}
-    pub(super) fn workout_takes(&mut self, _turn: &mut Turn<'_>, _source: &mut Source, _taken: &Taken) -> Option<WorkoutId> {
-        None
-    }
-    pub(super) fn workout_stored(&mut self, _turn: &mut Turn<'_>, _key: &SourceKey, _boot: u32, _stored: &SeqRanges) {}
-    pub(super) fn tell_workout(&mut self, _turn: &mut Turn<'_>, _id: WorkoutId, _event: EventId, _body: EventBody) {}
-    pub(super) fn workouts_of(&self, _member: MemberId) -> Vec<WorkoutId> {
-        Vec::new()
-    }
+
+    /// Members with a workout that is not forgotten yet.
     pub(super) fn members_training(&self) -> BTreeSet<MemberId> {
-        BTreeSet::new()
+        self.workouts.values().map(|workout| workout.seed().member).collect()
     }
-    pub(super) fn achievements_known(&mut self, _member: MemberId) {}
-    pub(super) fn end_workout(&mut self, turn: &mut Turn<'_>, session: SessionId, _viewer: &Viewer, end: &EndWorkout) {
-        turn.refuse(session, end.req, ErrorCode::NotFound);
+
+    pub(super) fn admit_to_workout(&mut self, id: WorkoutId, join: JoinRoom) -> Result<(u8, &EventLog), ErrorCode> {
+        let workout = self.workouts.get_mut(&id).ok_or(ErrorCode::NoSuchRoom)?;
+        let class = workout.classes.join(join.every_ms, join.fields)?;
+        Ok((class, &workout.log))
     }
-    pub(super) fn log_set(&mut self, turn: &mut Turn<'_>, session: SessionId, _viewer: &Viewer, log: LogSet) {
-        turn.refuse(session, log.req, ErrorCode::NotFound);
+
+    pub(super) fn workout_class_left(&mut self, id: WorkoutId, class: u8) {
+        if let Some(workout) = self.workouts.get_mut(&id) {
+            workout.classes.leave(class);
+        }
     }
-    pub(super) fn ceiling(&mut self, _turn: &mut Turn<'_>, _member: MemberId, _bpm: Option<u16>) {}
-    pub(super) fn workout_known(&mut self, _turn: &mut Turn<'_>, _record: WorkoutRecord) {}
-    pub(super) fn totals_known(&mut self, _turn: &mut Turn<'_>, _workout: WorkoutId, _revision: u32, _totals: Totals) {}
+
+    pub(super) fn workout_snapshot(&self, id: WorkoutId) -> Option<Snapshot> {
+        self.workouts.get(&id).map(|workout| Snapshot::Workout(Box::new(workout.snapshot())))
+    }
+
+    /// A claim stands: its workout begins there, or goes on there.
+    pub(crate) fn workout_holds(&mut self, turn: &mut Turn<'_>, id: MachineId, held: HeldClaim) {
+        let may_control = self.machines.get(&id).and_then(|machine| machine.hold.as_ref()).is_some_and(|hold| hold.may_control);
+        let station = Station { machine: Some(id), fence: held.fence, may_control };
+        if let Some(workout) = self.workouts.get_mut(&held.workout) {
+            workout.move_to(station, turn.now, turn.out);
+        } else {
+            let seed = self.workout_seed(turn, held.workout, held.member, None);
+            let workout = Workout::begin(seed, station, turn.now, turn.out);
+            self.workouts.insert(held.workout, workout);
+        }
+        if let Some(status) = self.machines.get(&id).and_then(|machine| machine.status) {
+            self.workout_machine_state(turn, id, status);
+        }
+        for handle in self.sources_at(id, held.member) {
+            self.attach(turn, handle, held.workout);
+        }
+    }
+
+    /// Sources that contribute to a member's workout: those of the machine, and the member's own.
+    fn sources_at(&self, id: MachineId, member: MemberId) -> Vec<SourceHandle> {
+        let of = |source: &&Source| source.key.machine == Some(id) || source.key.member == Some(member);
+        self.sources.values().filter(of).map(|source| source.handle).collect()
+    }
+
+    fn workout_seed(&mut self, turn: &mut Turn<'_>, workout: WorkoutId, member: MemberId, record: Option<&WorkoutRecord>) -> WorkoutSeed {
+        let at_ms = turn.now.at_ms;
+        let known = self.members.get(&member).and_then(|here| here.record.as_ref());
+        let achievements = known.map(|known| known.achievements.clone()).unwrap_or_default();
+        let ceiling_bpm = known.and_then(|known| known.ceiling_bpm);
+        let visit = record.map(|record| record.visit).or_else(|| self.visit_id(member));
+        WorkoutSeed {
+            workout,
+            gym: self.id(),
+            member,
+            visit: visit.unwrap_or_else(|| VisitId(turn.draw.uuid(at_ms))),
+            started_at_ms: record.map_or(at_ms, |record| record.started_at_ms),
+            handle: turn.draw.handle(),
+            epoch: turn.draw.epoch(),
+            achievements,
+            ceiling_bpm,
+        }
+    }
+
+    /// From the next reading on, a source contributes; a boot that came after one that did contributes whole.
+    fn attach(&mut self, turn: &mut Turn<'_>, handle: SourceHandle, id: WorkoutId) {
+        let (Some(source), Some(workout)) = (self.sources.get_mut(&handle), self.workouts.get_mut(&id)) else { return };
+        if !runs(workout) || workout.stretches_of(&source.key, source.boot).any(|(_, _, to)| to == u32::MAX) {
+            return;
+        }
+        let rebooted = (0..source.boot).rev().take(8).any(|boot| workout.stretches_of(&source.key, boot).next().is_some());
+        let from_seq = if rebooted { 1 } else { source.newest_seq() + 1 };
+        if let Some(index) = workout.attach(&source.key, source.boot, from_seq, turn.now, turn.out) {
+            source.begin(from_seq, id, index);
+        }
+    }
+
+    /// A source is on a connection: it goes on in the stretches that it had, and begins in the workout that runs.
+    pub(super) fn workout_source_bound(&mut self, turn: &mut Turn<'_>, handle: SourceHandle, held: &SeqRanges) {
+        let Some(source) = self.sources.get_mut(&handle) else { return };
+        let (key, boot) = (source.key.clone(), source.boot);
+        for workout in self.workouts.values_mut() {
+            let stretches: Vec<(u16, u32, u32)> = workout.stretches_of(&key, boot).collect();
+            for (index, from_seq, to_seq) in stretches {
+                source.begin(from_seq, workout.seed().workout, index);
+                if to_seq < u32::MAX {
+                    source.end(to_seq);
+                }
+            }
+            workout.link_back(&key, boot, held, turn.now, turn.out);
+        }
+        let workout = match (key.machine, key.member) {
+            (Some(id), _) => self.machines.get(&id).and_then(|machine| machine.hold.as_ref()).map(|hold| hold.held.workout),
+            (None, Some(member)) => self.running(member),
+            (None, None) => None,
+        };
+        if let Some(workout) = workout {
+            self.attach(turn, handle, workout);
+        }
+    }
+
+    /// A source left its connection; it may go on into its buffer, unless the same is here on another connection.
+    pub(super) fn workout_source_gone(&mut self, turn: &mut Turn<'_>, source: &Source) {
+        if self.sources.values().any(|other| other.key == source.key && other.boot == source.boot) {
+            return;
+        }
+        for workout in self.workouts.values_mut() {
+            workout.link_lost(&source.key, source.boot, turn.now, turn.out);
+        }
+    }
+
+    /// One whole thing of a source. Returns the workout that it belongs to.
+    pub(super) fn workout_takes(&mut self, turn: &mut Turn<'_>, source: &Source, taken: &Taken) -> Option<WorkoutId> {
+        let (id, index) = source.workout_of(taken.seq)?;
+        let workout = self.workouts.get_mut(&id)?;
+        let belongs = workout.take(index, taken, turn.now, turn.out);
+        let machine = workout.station().machine;
+        let alive = source.key.member.is_some() && taken.live_age_ms.is_some();
+        if let Some(machine) = machine.filter(|_| alive && taken.reading().is_some_and(crate::workout::is_sign_of_life)) {
+            self.member_alive(turn, machine);
+        }
+        belongs.then_some(id)
+    }
+
+    pub(super) fn workout_stored(&mut self, turn: &mut Turn<'_>, key: &SourceKey, boot: u32, stored: &SeqRanges) {
+        for workout in self.workouts.values_mut() {
+            workout.stored(key, boot, stored, turn.now, turn.out);
+        }
+    }
+
+    pub(super) fn workout_machine_state(&mut self, turn: &mut Turn<'_>, id: MachineId, status: MachineStatus) {
+        let workout = self.machines.get(&id).and_then(|machine| machine.hold.as_ref()).map(|hold| hold.held.workout);
+        if let Some(workout) = workout.and_then(|workout| self.workouts.get_mut(&workout)) {
+            workout.machine_state(status, turn.now, turn.out);
+        }
+    }
+
+    /// A claim ended: what the machine reads from now on is nobody's. The workout ends unless it moved on.
+    pub(crate) fn workout_let_go(&mut self, turn: &mut Turn<'_>, id: MachineId, workout_id: WorkoutId) {
+        let Some(workout) = self.workouts.get_mut(&workout_id) else { return };
+        if workout.station().machine == Some(id) {
+            return self.workout_ends(turn, workout_id);
+        }
+        for source in self.sources.values_mut().filter(|source| source.key.machine == Some(id)) {
+            workout.detach(&source.key, source.boot, source.newest_seq(), turn.now, turn.out);
+            source.end(source.newest_seq());
+        }
+    }
+
+    fn workout_ends(&mut self, turn: &mut Turn<'_>, id: WorkoutId) {
+        let Some(workout) = self.workouts.get_mut(&id) else { return };
+        for source in self.sources.values_mut() {
+            if workout.stretches_of(&source.key, source.boot).any(|(_, _, to)| to == u32::MAX) {
+                workout.detach(&source.key, source.boot, source.newest_seq(), turn.now, turn.out);
+                source.end(source.newest_seq());
+            }
+        }
+        workout.end(turn.now, turn.out);
+        self.proposals.retain(|proposal| proposal.workout() != id);
+    }
+
+    /// Tells the room of a workout, once for each id.
+    pub(crate) fn tell_workout(&mut self, turn: &mut Turn<'_>, id: WorkoutId, event: EventId, body: EventBody) {
+        let Some(event) = self.workouts.get_mut(&id).and_then(|workout| workout.log.append(event, turn.now.at_ms, body)) else { return };
+        let (room, frame) = (RoomName::Workout(id), Box::new(event.into()));
+        turn.out.push(Effect::Broadcast { room, audience: Audience::All, lane: Lane::Event, frame });
+    }
+
+    /// A workout that the viewer may do this to.
+    fn own_workout(&self, viewer: &Viewer, action: Action, id: WorkoutId) -> Result<(), ErrorCode> {
+        let member = self.member_of_workout(id).ok_or(ErrorCode::NotFound)?;
+        allows(viewer, action, &self.member_object(member))
+    }
+
+    pub(super) fn end_workout(&mut self, turn: &mut Turn<'_>, session: SessionId, viewer: &Viewer, end: &EndWorkout) {
+        if let Err(code) = self.own_workout(viewer, Action::EndWorkout, end.workout) {
+            return turn.refuse(session, end.req, code);
+        }
+        match self.workouts.get(&end.workout).and_then(|workout| workout.station().machine) {
+            Some(machine) => {
+                self.member_alive(turn, machine);
+                self.end_claim(turn, machine, ReleaseReason::Released);
+            }
+            None => self.workout_ends(turn, end.workout),
+        }
+        turn.deliver(session, Lane::Event, Done { req: end.req });
+    }
+
+    pub(super) fn log_set(&mut self, turn: &mut Turn<'_>, session: SessionId, viewer: &Viewer, log: LogSet) {
+        if let Err(code) = self.own_workout(viewer, Action::LogSet, log.workout) {
+            return turn.refuse(session, log.req, code);
+        }
+        let LogSet { req, id, workout, logged_at_ms, set } = log;
+        let Some(workout) = self.workouts.get_mut(&workout) else { return };
+        workout.log_set(id, logged_at_ms, &set, turn.now, turn.out);
+        if let Some(machine) = workout.station().machine {
+            self.member_alive(turn, machine);
+        }
+        turn.deliver(session, Lane::Event, Done { req });
+    }
+
+    /// A ceiling was set: it holds for the workout that runs.
+    pub(super) fn ceiling(&mut self, turn: &mut Turn<'_>, member: MemberId, heart_rate_bpm: Option<u16>) {
+        if let Some(record) = self.members.get_mut(&member).and_then(|here| here.record.as_mut()) {
+            record.ceiling_bpm = heart_rate_bpm;
+        }
+        let event = turn.event_id();
+        if let Some(workout) = self.running(member).and_then(|id| self.workouts.get_mut(&id)) {
+            workout.set_ceiling(event, heart_rate_bpm, turn.now, turn.out);
+        }
+    }
+
+    /// A workout from before the restart. One that began meanwhile under the same id, with nothing in it, gives way.
+    pub(super) fn workout_known(&mut self, turn: &mut Turn<'_>, record: WorkoutRecord) {
+        let id = record.workout;
+        let holds = self
+            .machines
+            .values()
+            .find_map(|machine| machine.hold.as_ref().filter(|hold| hold.held.workout == id).map(|hold| (machine.id(), hold)));
+        let station =
+            holds.map(|(machine, hold)| Station { machine: Some(machine), fence: hold.held.fence, may_control: hold.may_control });
+        let watched = !self.watchers.of(RoomName::Workout(id)).is_empty();
+        if self.workouts.get(&id).is_some_and(|workout| watched || workout.totals().readings > 0) {
+            return;
+        }
+        let seed = self.workout_seed(turn, id, record.member, Some(&record));
+        let workout = Workout::restore(seed, station.unwrap_or_default(), &record, turn.now);
+        self.workouts.insert(id, workout);
+        let bound: Vec<SourceHandle> = self.sources.keys().copied().collect();
+        for handle in bound {
+            let held = self.sources.get(&handle).map(Source::still_held).unwrap_or_default();
+            self.workout_source_bound(turn, handle, &held);
+        }
+    }
+
+    pub(super) fn totals_known(&mut self, turn: &mut Turn<'_>, id: WorkoutId, revision: u32, totals: Totals) {
+        if let Some(workout) = self.workouts.get_mut(&id) {
+            workout.totals_known(revision, totals, turn.now, turn.out);
+        }
+    }
+
+    pub(super) fn workouts_tick(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now;
+        let mut silent = Vec::new();
+        let mut over = Vec::new();
+        for (id, workout) in &mut self.workouts {
+            workout.tick(now, turn.out);
+            let room = RoomName::Workout(*id);
+            workout.log.watched_by(self.watchers.of(room).len(), now);
+            if workout.station().machine.is_none() && workout.is_silent(now) {
+                silent.push(*id);
+            }
+            if workout.is_over(now) {
+                over.push(*id);
+            }
+        }
+        for id in silent {
+            self.workout_ends(turn, id);
+        }
+        for id in over {
+            self.workouts.remove(&id);
+            let room = RoomName::Workout(id);
+            let watching: Vec<SessionId> = self.watchers.of(room).iter().map(|watcher| watcher.session).collect();
+            for session in watching {
+                self.put_out(turn, room, session, ErrorCode::NoSuchRoom);
+            }
+        }
+    }
 }
