@@ -14,9 +14,11 @@ import { targetText } from './units.js';
  */
 
 const AVAILABILITY = ['available', 'occupied', 'maintenance', 'unknown'];
-/** Ids of events applied: one cause may be told in two rooms. */
+/** Ids of events applied: one cause may be told in two rooms under one id. */
 const seen = new Set();
 const SEEN_MAX = 1024;
+/** What adds up is taken from the workout's room alone: the member's tells it as well, under an id of its own. */
+const OF_WORKOUT = new Set(['rep', 'set', 'set_logged', 'points', 'achievement', 'proposed']);
 
 /** Takes the snapshot of a room. */
 export function takeSnapshot(snapshot) {
@@ -95,6 +97,7 @@ export function takeEvent(event, room) {
   seen.add(event.id);
   if (seen.size > SEEN_MAX) seen.delete(seen.values().next().value);
   const [kind, body] = typeof event.body === 'string' ? [event.body, {}] : Object.entries(event.body)[0];
+  if (OF_WORKOUT.has(kind) && !room.startsWith('workout:')) return;
   change(() => EVENTS[kind]?.(body, event, room));
 }
 
@@ -113,7 +116,7 @@ const EVENTS = {
     for (const target of [onFloor(machine), inHand(machine)]) {
       if (!target) continue;
       if (availability === 'unknown' && target.availability !== 'unknown') target.heard_at_ms = at_ms;
-      Object.assign(target, { availability, state: status, member: availability === 'occupied' ? member ?? target.member : null });
+      Object.assign(target, { availability, state: status, member: availability === 'occupied' ? member ?? null : null });
     }
   },
   machine_added({ machine, index, name }) {
@@ -164,8 +167,8 @@ const EVENTS = {
   },
   achievement({ name }, { at_ms }) { tell(`Achievement: ${name}`, 'great', at_ms); },
   proposed({ proposal, target, text }, { at_ms }) { state.workout?.proposals.set(proposal, { proposal, target, text, at_ms }); },
-  control({ target, outcome }, { at_ms }) {
-    if (outcome === 'applied') tell(`${targetText(target, prefs.units)}: applied`, 'plain', at_ms);
+  control({ target, outcome }, { at_ms }, room) {
+    if (outcome === 'applied' && room.startsWith('machine:')) tell(`${targetText(target, prefs.units)}: applied`, 'plain', at_ms);
   },
   ceiling({ heart_rate_bpm }) { if (state.workout) { state.workout.ceiling_bpm = heart_rate_bpm; state.alarm = null; } },
   sealed({ workout, revision, totals }, { at_ms }) {
