@@ -52,13 +52,10 @@ on('stop_result', ({ machine, id, result, code }) => {
   change(() => Object.assign(view, { result, code: code ?? null, repeating: false }));
 });
 
-/** Errors that mean "this page may not stop that machine"; a stop carries no request number, so they come without one. */
-const NOT_ALLOWED = new Set([201, 400, 407]);
-
-on('error', ({ req, code, text }) => {
-  if (req != null || !NOT_ALLOWED.has(code)) return;
-  const pending = [...state.stops.values()].filter((view) => view.repeating);
-  if (pending.length === 1) change(() => Object.assign(pending[0], { result: 'not_allowed', repeating: false, why: text }));
+// A stop carries no request number: a refusal names the stop in its detail.
+on('error', ({ detail, text }) => {
+  const view = [...state.stops.values()].find((pending) => pending.repeating && pending.id === detail);
+  if (view) change(() => Object.assign(view, { result: 'not_allowed', repeating: false, why: text }));
 });
 
 /** What a stop came to, for the person who asked. @param {StopView} view */

@@ -5,6 +5,7 @@
 
 mod floor;
 mod member;
+mod visitors;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,6 +90,14 @@ impl SimulatedGym {
             let arrives = Duration::from_millis((number as f64 * 3_000.0 / plan.speed) as u64);
             members.spawn(life.live(arrives));
         }
+        let visitors = visitors::Visitors {
+            gateways: gateways.clone(),
+            workouts: workouts.clone(),
+            dice: Dice::new(plan.seed ^ 0x0717),
+            speed: plan.speed,
+            simulated: plan.members.iter().map(|member| member.member).collect(),
+        };
+        members.spawn(visitors.live());
         let walk_ins = WalkIns { gateways: gateways.clone(), workouts, dice: Dice::new(plan.seed ^ 0x5eed), speed: plan.speed };
         members.spawn(walk_ins.live());
         Self { gateways, members }
