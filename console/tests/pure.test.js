@@ -3,14 +3,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { pointsAt } from '../aim.js';
-import { afterClose, backoffMs } from '../closes.js';
-import { unpack } from '../fields.js';
-import { freshness } from '../fresh.js';
-import { Rooms } from '../rooms.js';
-import { has, union } from '../seqs.js';
-import { Series } from '../series.js';
-import { targetText, valueText, withUnit } from '../units.js';
+import { pointsAt } from '../served/aim.js';
+import { afterClose, backoffMs } from '../served/closes.js';
+import { unpack } from '../served/fields.js';
+import { freshness } from '../served/fresh.js';
+import { Rooms } from '../served/rooms.js';
+import { has, union } from '../served/seqs.js';
+import { Series } from '../served/series.js';
+import { targetText, valueText, withUnit } from '../served/units.js';
 
 const ROOM = 'workout:0190aaaa-0000-7000-8000-000000000001';
 const joined = (offset, epoch = 'aa') => ({ room: ROOM, handle: 7, epoch, offset });

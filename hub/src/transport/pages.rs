@@ -1,4 +1,4 @@
-//! The pages: static files of `console/`, out of the binary.
+//! The pages: the static files of `console/served/`, out of the binary.
 //!
 //! In: a path. Out: the file with its type, an ETag, and headers that let the page load nothing but what the hub serves. Never a listing; a folder is
 //! its `.html`. What is not there answers 404 from the error catalogue.
@@ -14,7 +14,7 @@ use rust_embed::RustEmbed;
 use super::upgrade::refusal;
 
 #[derive(RustEmbed)]
-#[folder = "../console"]
+#[folder = "../console/served"]
 struct Embedded;
 
 /// What a page may do: load scripts, styles, pictures and sockets of its own origin, and nothing else.
@@ -96,10 +96,6 @@ impl Pages {
     }
 
     async fn read(&self, name: &str) -> Option<File> {
-        // What is beside the pages for people who write them is not served.
-        if !is_served(name) {
-            return None;
-        }
         let Some(folder) = &self.folder else {
             let file = Embedded::get(name)?;
             return Some(File { etag: etag(&file.metadata.sha256_hash()), bytes: file.data.into_owned() });
@@ -125,10 +121,6 @@ fn etag(digest: &[u8]) -> String {
     }
     etag.push('"');
     etag
-}
-
-fn is_served(name: &str) -> bool {
-    !name.starts_with("test/") && !matches!(Path::new(name).extension().and_then(|extension| extension.to_str()), Some("ts" | "md" | "mjs"))
 }
 
 fn type_of(name: &str) -> &'static str {

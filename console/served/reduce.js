@@ -107,9 +107,9 @@ const inHand = (id) => (state.machine?.machine.machine === id ? state.machine.ma
 
 /**
  * What each kind of event changes; a kind of a later hub is ignored.
- * @typedef {import('./protocol.d.ts').EventBody} EventBody
+ * @typedef {import('../protocol.d.ts').EventBody} EventBody
  * @typedef {EventBody extends infer Body ? Body extends unknown ? keyof Body : never : never} EventKind
- * @type {{[K in EventKind]?: (body: Extract<EventBody, Record<K, unknown>>[K], event: import('./protocol.d.ts').Event, room: string) => void}}
+ * @type {{[K in EventKind]?: (body: Extract<EventBody, Record<K, unknown>>[K], event: import('../protocol.d.ts').Event, room: string) => void}}
  */
 const EVENTS = {
   availability({ machine, availability, state: status, member }, { at_ms }) {

@@ -80,7 +80,7 @@ export class Wire {
 
   /**
    * Sends a frame now.
-   * @param {import('./protocol.d.ts').ClientFrame} frame
+   * @param {import('../protocol.d.ts').ClientFrame} frame
    * @returns {boolean} false without a live session; nothing is queued
    */
   send(frame) {
@@ -91,7 +91,7 @@ export class Wire {
 
   /**
    * Sends a frame with a request number and waits for its answer.
-   * @typedef {import('./protocol.d.ts').ClientFrame} ClientFrame
+   * @typedef {import('../protocol.d.ts').ClientFrame} ClientFrame
    * @typedef {ClientFrame extends infer F ? F extends {req: number} ? Omit<F, 'req'> : never : never} Request
    * @param {Request} frame
    * @returns {Promise<any>} the frame that answers; rejects with {@link RequestError}

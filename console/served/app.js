@@ -31,7 +31,7 @@ function takeFrame(frame) {
 
 /**
  * One function a kind of frame; kinds of a later hub are ignored. `join_failed` is made by the wire.
- * @typedef {import('./protocol.d.ts').ServerFrame} ServerFrame
+ * @typedef {import('../protocol.d.ts').ServerFrame} ServerFrame
  * @type {{[K in ServerFrame['t']]?: (frame: Extract<ServerFrame, {t: K}>) => void} & {join_failed: (frame: {room: string, error: import('./wire.js').RequestError}) => void}}
  */
 const FRAMES = {
