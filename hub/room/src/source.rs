@@ -37,8 +37,10 @@ pub struct Taken {
     pub received_at_ms: i64,
     /// Device time as corrected UTC.
     pub corrected_at_ms: i64,
-    /// How old it is where it is live: new, in order and fresh. None is backfill: stored, not shown as now.
+    /// How old it is where it is live: new, in order and fresh. None is stored and not shown as now.
     pub live_age_ms: Option<u32>,
+    /// It comes from a buffer: read before this connection, or asked for again.
+    pub is_backfill: bool,
     /// What.
     pub what: KeepWhat,
 }
@@ -105,6 +107,8 @@ pub struct Source {
     decoder: Decoder,
     live_through: u32,
     newest_seq: u32,
+    /// The newest that was read on this connection; 0 before the first.
+    newest_new: u32,
     recent: VecDeque<(u32, u64)>,
     merged: VecDeque<(u32, SmallVec<[u32; 4]>)>,
     belongs: Vec<Belongs>,
@@ -129,6 +133,7 @@ impl Source {
             decoder: Decoder::new(bind.quirk.as_deref().map_or(Quirks::NONE, Quirks::of_device)),
             live_through: bind.held.max(),
             newest_seq: bind.held.max(),
+            newest_new: 0,
             recent: VecDeque::new(),
             merged: VecDeque::new(),
             belongs: Vec::new(),
@@ -193,6 +198,7 @@ impl Source {
             received_at_ms: now.at_ms,
             corrected_at_ms: now.at_ms,
             live_age_ms: None,
+            is_backfill: true,
             what: KeepWhat::Lost { to },
         });
     }
@@ -278,7 +284,13 @@ impl Source {
         Some((stretch.workout, stretch.index))
     }
 
-    /// The highest seq that came or was held: where the boot stands.
+    /// The seq that it reads next; none before it read something on this connection: what it holds does not tell where it stands.
+    #[must_use]
+    pub fn next_seq(&self) -> Option<u32> {
+        if self.newest_new == 0 { None } else { self.newest_seq.checked_add(1) }
+    }
+
+    /// The highest seq that came or was held.
     #[must_use]
     pub const fn newest_seq(&self) -> u32 {
         self.newest_seq
@@ -341,6 +353,10 @@ impl Source {
         out: &mut Vec<Taken>,
     ) -> Counter {
         let corrected_at_ms = self.time.correct(dev_ms, clock, now);
+        let is_backfill = backfill || seq < self.newest_new;
+        if !is_backfill {
+            self.newest_new = absorbed.last().copied().unwrap_or(seq).max(seq);
+        }
         let live_age_ms = if backfill || seq <= self.live_through { None } else { age_if_live(&what, dev_ms, clock, now) };
         if live_age_ms.is_some() {
             self.live_through = absorbed.last().copied().unwrap_or(seq).max(seq);
@@ -352,7 +368,7 @@ impl Source {
             (_, Some(_)) => Counter::ReadingLive,
             (_, None) => Counter::ReadingStale,
         };
-        out.push(Taken { seq, absorbed, dev_ms, received_at_ms: now.at_ms, corrected_at_ms, live_age_ms, what });
+        out.push(Taken { seq, absorbed, dev_ms, received_at_ms: now.at_ms, corrected_at_ms, live_age_ms, is_backfill, what });
         counter
     }
 }

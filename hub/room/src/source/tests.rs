@@ -60,6 +60,15 @@ fn what_is_new_in_order_and_fresh_is_live_and_the_rest_is_kept() {
 }
 
 #[test]
+fn where_a_source_stands_is_known_once_it_read_something_here() {
+    let (mut source, mut clock, mut out) = (source(&[(3, 5)]), DeviceClock::default(), Vec::new());
+    source.said(said(4, 4_000, 1), &mut clock, now(9_000_000), &mut out).expect("taken");
+    assert_eq!((source.next_seq(), out[0].is_backfill), (None, true));
+    source.said(said(5_001, 9_000_000, 1), &mut clock, now(9_000_000), &mut out).expect("taken");
+    assert_eq!((source.next_seq(), out[1].is_backfill), (Some(5_002), false));
+}
+
+#[test]
 fn the_same_again_is_dropped_and_acknowledged_and_other_content_goes_to_the_store() {
     let (mut source, mut clock) = (source(&[]), DeviceClock::default());
     feed(&mut source, &mut clock, said(1, 0, 100), 0);

@@ -50,7 +50,16 @@ fn begun() -> Workout {
 }
 
 fn taken(seq: u32, ms: i64, what: KeepWhat) -> Taken {
-    Taken { seq, absorbed: SmallVec::new(), dev_ms: ms, received_at_ms: UTC + ms, corrected_at_ms: UTC + ms, live_age_ms: Some(20), what }
+    Taken {
+        seq,
+        absorbed: SmallVec::new(),
+        dev_ms: ms,
+        received_at_ms: UTC + ms,
+        corrected_at_ms: UTC + ms,
+        live_age_ms: Some(20),
+        is_backfill: false,
+        what,
+    }
 }
 
 fn ride(seq: u32, ms: i64) -> Taken {
@@ -61,7 +70,7 @@ fn ride(seq: u32, ms: i64) -> Taken {
 }
 
 fn late(taken: Taken) -> Taken {
-    Taken { live_age_ms: None, ..taken }
+    Taken { live_age_ms: None, is_backfill: true, ..taken }
 }
 
 fn ranges(pairs: &[(u32, u32)]) -> SeqRanges {
