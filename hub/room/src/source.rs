@@ -277,6 +277,14 @@ impl Source {
         self.belongs.retain(|stretch| stretch.from_seq <= stretch.to_seq);
     }
 
+    /// The stretch that this seq lies in ends before it.
+    pub fn cut(&mut self, seq: u32) {
+        if let Some(stretch) = self.belongs.iter_mut().rev().find(|stretch| (stretch.from_seq..=stretch.to_seq).contains(&seq)) {
+            stretch.to_seq = seq - 1;
+        }
+        self.belongs.retain(|stretch| stretch.from_seq <= stretch.to_seq);
+    }
+
     /// The workout that a seq belongs to, and the source's index in it.
     #[must_use]
     pub fn workout_of(&self, seq: u32) -> Option<(WorkoutId, u16)> {

@@ -144,7 +144,7 @@ impl Workout {
             .take(SOURCES_MAX)
             .map(|range| {
                 let mut stretch = Stretch::new(range.source.clone(), range.boot, range.from_seq);
-                stretch.link = Link::Lost;
+                (stretch.link, stretch.is_sure) = (Link::Lost, false);
                 match range.to_seq {
                     u32::MAX if ended => stretch.end(u32::MAX, now.at_ms),
                     u32::MAX => (),
@@ -170,8 +170,8 @@ impl Workout {
             return false;
         }
         let to = if let KeepWhat::Lost { to } = taken.what { to.min(stretch.to_seq()) } else { taken.seq };
-        stretch.take(taken.seq, to);
-        taken.absorbed.iter().for_each(|part| stretch.take(*part, *part));
+        stretch.take(taken.seq, to, !taken.is_backfill);
+        taken.absorbed.iter().for_each(|part| stretch.take(*part, *part, !taken.is_backfill));
         let closed = was != stretch.close;
         let new = !is_lost && stretch.counted.insert(taken.seq, taken.seq) == 1;
         if closed {

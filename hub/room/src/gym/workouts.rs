@@ -25,6 +25,14 @@ fn runs(workout: &Workout) -> bool {
     !matches!(workout.stage(), WorkoutStage::Ended | WorkoutStage::Sealed)
 }
 
+/// A source contributes no longer. Where nobody knows its last seq yet, its next reading shows it.
+fn part(workout: &mut Workout, source: &mut Source, turn: &mut Turn<'_>) {
+    workout.detach(&source.key, source.boot, source.newest_seq(), turn.now, turn.out);
+    if workout.stretches_of(&source.key, source.boot).all(|(_, _, to)| to < u32::MAX) {
+        source.end(source.newest_seq());
+    }
+}
+
 impl Gym {
     pub(crate) fn member_of_workout(&self, id: WorkoutId) -> Option<MemberId> {
         self.workouts.get(&id).map(|workout| workout.seed().member)
@@ -109,17 +117,49 @@ impl Gym {
         }
     }
 
-    /// From the next reading on, a source contributes; a boot that came after one that did contributes whole.
+    /// From the next reading on, a source contributes; a boot that came after one that did contributes whole. Where the source
+    /// stands is not known before it read something on its connection: then it begins with that ([`Self::joins`]).
     fn attach(&mut self, turn: &mut Turn<'_>, handle: SourceHandle, id: WorkoutId) {
-        let (Some(source), Some(workout)) = (self.sources.get_mut(&handle), self.workouts.get_mut(&id)) else { return };
-        if !runs(workout) || workout.stretches_of(&source.key, source.boot).any(|(_, _, to)| to == u32::MAX) {
-            return;
-        }
+        let (Some(source), Some(workout)) = (self.sources.get(&handle), self.workouts.get(&id)) else { return };
         let rebooted = (0..source.boot).rev().take(8).any(|boot| workout.stretches_of(&source.key, boot).next().is_some());
-        let from_seq = if rebooted { 1 } else { source.newest_seq() + 1 };
-        if let Some(index) = workout.attach(&source.key, source.boot, from_seq, turn.now, turn.out) {
-            source.begin(from_seq, id, index);
+        let from_seq = if rebooted { Some(1) } else { source.next_seq() };
+        if let Some(from_seq) = from_seq
+            && let Some(mut source) = self.sources.remove(&handle)
+        {
+            self.attach_from(turn, &mut source, id, from_seq);
+            self.sources.insert(handle, source);
         }
+    }
+
+    fn attach_from(&mut self, turn: &mut Turn<'_>, source: &mut Source, id: WorkoutId, from_seq: u32) -> Option<(WorkoutId, u16)> {
+        let workout = self.workouts.get_mut(&id).filter(|workout| runs(workout))?;
+        if workout.stretches_of(&source.key, source.boot).any(|(_, _, to)| to == u32::MAX) {
+            return None;
+        }
+        let index = workout.attach(&source.key, source.boot, from_seq, turn.now, turn.out)?;
+        source.begin(from_seq, id, index);
+        for (_, other) in self.workouts.iter_mut().filter(|(other, _)| **other != id) {
+            other.gives_way(&source.key, source.boot, from_seq, turn.now, turn.out);
+        }
+        Some((id, index))
+    }
+
+    /// The workout that a source contributes to now: that of its machine's claim, or the one that its member is at.
+    fn workout_at(&self, key: &SourceKey) -> Option<WorkoutId> {
+        match (key.machine, key.member) {
+            (Some(id), _) => self.machines.get(&id).and_then(|machine| machine.hold.as_ref()).map(|hold| hold.held.workout),
+            (None, Some(member)) => self.running(member),
+            (None, None) => None,
+        }
+    }
+
+    /// A source that belongs to no workout says something new: it joins the one that runs.
+    fn joins(&mut self, turn: &mut Turn<'_>, source: &mut Source, taken: &Taken) -> Option<(WorkoutId, u16)> {
+        if taken.is_backfill {
+            return None;
+        }
+        let id = self.workout_at(&source.key)?;
+        self.attach_from(turn, source, id, taken.seq)
     }
 
     /// A source is on a connection: it goes on in the stretches that it had, and begins in the workout that runs.
@@ -136,12 +176,7 @@ impl Gym {
             }
             workout.link_back(&key, boot, held, turn.now, turn.out);
         }
-        let workout = match (key.machine, key.member) {
-            (Some(id), _) => self.machines.get(&id).and_then(|machine| machine.hold.as_ref()).map(|hold| hold.held.workout),
-            (None, Some(member)) => self.running(member),
-            (None, None) => None,
-        };
-        if let Some(workout) = workout {
+        if let Some(workout) = self.workout_at(&key) {
             self.attach(turn, handle, workout);
         }
     }
@@ -157,16 +192,26 @@ impl Gym {
     }
 
     /// One whole thing of a source. Returns the workout that it belongs to.
-    pub(super) fn workout_takes(&mut self, turn: &mut Turn<'_>, source: &Source, taken: &Taken) -> Option<WorkoutId> {
-        let (id, index) = source.workout_of(taken.seq)?;
-        let workout = self.workouts.get_mut(&id)?;
-        let belongs = workout.take(index, taken, turn.now, turn.out);
+    pub(super) fn workout_takes(&mut self, turn: &mut Turn<'_>, source: &mut Source, taken: &Taken) -> Option<WorkoutId> {
+        let (id, index) = source.workout_of(taken.seq).or_else(|| self.joins(turn, source, taken))?;
+        if self.workouts.get_mut(&id)?.take(index, taken, turn.now, turn.out) {
+            self.alive_by(turn, source, id, taken);
+            return Some(id);
+        }
+        // Read after the end of a workout whose last seq was not known: of nobody, or of the next one.
+        source.cut(taken.seq);
+        let (id, index) = self.joins(turn, source, taken)?;
+        self.workouts.get_mut(&id)?.take(index, taken, turn.now, turn.out).then_some(id)
+    }
+
+    /// A heart that beats under a member's own strap is a sign of life at the machine.
+    fn alive_by(&mut self, turn: &mut Turn<'_>, source: &Source, id: WorkoutId, taken: &Taken) {
+        let Some(workout) = self.workouts.get(&id) else { return };
         let machine = workout.station().machine;
         let alive = source.key.member.is_some() && taken.live_age_ms.is_some();
         if let Some(machine) = machine.filter(|_| alive && taken.reading().is_some_and(crate::workout::is_sign_of_life)) {
             self.member_alive(turn, machine);
         }
-        belongs.then_some(id)
     }
 
     pub(super) fn workout_stored(&mut self, turn: &mut Turn<'_>, key: &SourceKey, boot: u32, stored: &SeqRanges) {
@@ -189,8 +234,7 @@ impl Gym {
             return self.workout_ends(turn, workout_id);
         }
         for source in self.sources.values_mut().filter(|source| source.key.machine == Some(id)) {
-            workout.detach(&source.key, source.boot, source.newest_seq(), turn.now, turn.out);
-            source.end(source.newest_seq());
+            part(workout, source, turn);
         }
     }
 
@@ -198,8 +242,7 @@ impl Gym {
         let Some(workout) = self.workouts.get_mut(&id) else { return };
         for source in self.sources.values_mut() {
             if workout.stretches_of(&source.key, source.boot).any(|(_, _, to)| to == u32::MAX) {
-                workout.detach(&source.key, source.boot, source.newest_seq(), turn.now, turn.out);
-                source.end(source.newest_seq());
+                part(workout, source, turn);
             }
         }
         workout.end(turn.now, turn.out);

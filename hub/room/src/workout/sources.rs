@@ -86,6 +86,21 @@ impl Workout {
         self.restage(now, out);
     }
 
+    /// Another workout begins with this seq of a boot: where the end of a stretch of it here is not known, it is before that.
+    pub fn gives_way(&mut self, key: &SourceKey, boot: u32, from_seq: u32, now: Now, out: &mut Vec<Effect>) {
+        for index in 0..self.stretches.len() {
+            let stretch = &mut self.stretches[index];
+            let was = stretch.close;
+            if stretch.is_of(key, boot) && stretch.from_seq < from_seq {
+                stretch.bound(from_seq);
+            }
+            if was != self.stretches[index].close {
+                self.persist_range(index as u16, out);
+            }
+        }
+        self.restage(now, out);
+    }
+
     /// A source contributed up to this seq and no further: the member left its machine.
     pub fn detach(&mut self, key: &SourceKey, boot: u32, to_seq: u32, now: Now, out: &mut Vec<Effect>) {
         for index in 0..self.stretches.len() {

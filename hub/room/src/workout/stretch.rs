@@ -43,6 +43,8 @@ pub(super) struct Stretch {
     /// A later boot of the source was bound then, and this one was not yet.
     pub(super) superseded_mono_ms: Option<i64>,
     pub(super) newest_seq: u32,
+    /// Nothing after `newest_seq` belongs that is not held. Not so after a restart, until something new comes.
+    pub(super) is_sure: bool,
     /// Came or is held, and is not stored.
     pending: SeqRanges,
     /// Held at the last bind and did not come yet.
@@ -65,6 +67,7 @@ impl Stretch {
             link: Link::Up,
             superseded_mono_ms: None,
             newest_seq: from_seq.saturating_sub(1),
+            is_sure: true,
             pending: SeqRanges::new(),
             draining: SeqRanges::new(),
             stored: SeqRanges::new(),
@@ -92,19 +95,27 @@ impl Stretch {
 
     /// Whether a seq of this time belongs. One that was read after the end shows where the stretch ends at the latest.
     pub(super) fn admits(&mut self, seq: u32, corrected_at_ms: i64) -> bool {
-        if let Close::ByTime { ended_at_ms, below } = self.close
+        if let Close::ByTime { ended_at_ms, .. } = self.close
             && corrected_at_ms > ended_at_ms
             && seq > self.newest_seq
         {
-            self.close = Close::ByTime { ended_at_ms, below: below.min(seq) };
-            self.forget_from(seq);
-            self.drained();
+            self.bound(seq);
         }
         (self.from_seq..=self.to_seq()).contains(&seq)
     }
 
-    /// Notes seqs that go to the Recorder.
-    pub(super) fn take(&mut self, from: u32, to: u32) {
+    /// From this seq on nothing belongs: it was read later, or another workout begins with it.
+    pub(super) fn bound(&mut self, seq: u32) {
+        if let Close::ByTime { ended_at_ms, below } = self.close {
+            self.close = Close::ByTime { ended_at_ms, below: below.min(seq) };
+            self.forget_from(seq);
+            self.drained();
+        }
+    }
+
+    /// Notes seqs that go to the Recorder; new ones show where the source stands.
+    pub(super) fn take(&mut self, from: u32, to: u32, is_new: bool) {
+        self.is_sure |= is_new;
         self.newest_seq = self.newest_seq.max(to);
         if from != to {
             self.pending.union(&self.stored.missing(from, to));
@@ -148,19 +159,23 @@ impl Stretch {
         self.draining.remove(seq, u32::MAX);
     }
 
-    /// Ends it with this seq, or by time where the link is lost. What was closed stays as it is.
+    /// Ends it with this seq, or by time where the link is lost or nobody knows where the source stands. What was closed stays as it is.
     pub(super) fn end(&mut self, to_seq: u32, at_ms: i64) {
         match (self.close, self.link) {
-            (Close::Open, Link::Up) => self.close_at(to_seq.max(self.from_seq.saturating_sub(1))),
-            (Close::Open, Link::Lost) => self.close = Close::ByTime { ended_at_ms: at_ms, below: u32::MAX },
+            (Close::Open, Link::Up) if self.is_sure => self.close_at(to_seq.max(self.newest_seq)),
+            (Close::Open, Link::Up | Link::Lost) => self.close = Close::ByTime { ended_at_ms: at_ms, below: u32::MAX },
             (Close::At(_) | Close::ByTime { .. }, _) => (),
         }
     }
 
-    /// A source that brought all it held knows no reading after the newest.
+    /// A source that brought all it held knows no reading after the newest, or none from the bound on.
     fn drained(&mut self) {
-        if self.link == Link::Up && self.draining.is_empty() && matches!(self.close, Close::ByTime { .. }) {
-            self.close_at(self.newest_seq);
+        if let Close::ByTime { below, .. } = self.close
+            && self.link == Link::Up
+            && self.draining.is_empty()
+            && (self.is_sure || below < u32::MAX)
+        {
+            self.close_at(if self.is_sure { self.newest_seq } else { below.saturating_sub(1) });
         }
     }
 

@@ -388,6 +388,37 @@ fn after_a_restart_it_goes_on_when_its_machine_is_back_and_seals_by_its_sources_
     assert_eq!(asked_to_add_up(&out), 1);
 }
 
+#[test]
+fn a_workout_that_ends_right_after_a_restart_keeps_what_was_read_before_it() {
+    let record = WorkoutRecord {
+        workout: seed().workout,
+        member: seed().member,
+        started_at_ms: UTC,
+        stage: WorkoutStage::Live,
+        visit: seed().visit,
+        ranges: vec![WorkoutRange { source: bike(), boot: 1, from_seq: 100, to_seq: u32::MAX }],
+    };
+    let ended = |out: &mut Vec<Effect>| {
+        let mut workout = Workout::restore(seed(), Station::default(), &record, now(0));
+        workout.link_back(&bike(), 1, &SeqRanges::new(), now(1_000), out);
+        workout.end(now(2_000), out);
+        workout
+    };
+    let last = |out: &[Effect]| {
+        out.iter()
+            .rev()
+            .find_map(|effect| if let Effect::Persist(Persist::WorkoutRange { range, .. }) = effect { Some(range.to_seq) } else { None })
+    };
+    let mut out = Vec::new();
+    assert!(!ended(&mut out).take(0, &ride(700, 3_000), now(3_000), &mut out), "read after the end");
+    assert_eq!(last(&out), Some(699));
+    let mut workout = ended(&mut out);
+    workout.gives_way(&bike(), 1, 650, now(4_000), &mut out);
+    assert_eq!(last(&out), Some(649));
+    workout.tick(now(4_100), &mut out);
+    assert_eq!(asked_to_add_up(&out), 1);
+}
+
 proptest! {
     /// Readings, losses, returns and commits in any order: what is counted is each number once, and it is added up only after
     /// everything that came was stored.

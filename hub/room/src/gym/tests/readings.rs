@@ -1,0 +1,140 @@
+//! Which workout a reading belongs to, and what its source hears of it.
+
+use protocol::frame::*;
+use protocol::*;
+
+use super::kit::*;
+use crate::effect::{Effect, Keep, Persist};
+use crate::input::{Input, Numbered, Said, SourceHandle, SourceKey};
+
+/// A reading of machine `n` under this number, new and now.
+fn say(world: &mut World, n: u8, seq: u32, backfill: bool) {
+    let mut reading = Reading::new();
+    reading.set(Field::Power, 150);
+    let dev_ms = world.now.at_ms - DEV_OFFSET_MS;
+    let said = Numbered { seq, dev_ms, what: Said::Reading(reading), backfill };
+    world.step(Input::Said { source: SourceHandle(u64::from(n)), said });
+}
+
+/// What the Recorder was asked to keep since the last call: seq and workout.
+fn kept(world: &mut World) -> Vec<(u32, Option<WorkoutId>)> {
+    let effects = std::mem::take(&mut world.effects);
+    let keep = |effect| if let Effect::Keep(Keep { seq, workout, .. }) = effect { Some((seq, workout)) } else { None };
+    effects.into_iter().filter_map(keep).collect()
+}
+
+/// Stretches told to the store since the last call.
+fn stretches(world: &mut World) -> Vec<(u32, u32)> {
+    let facts = world.facts();
+    let range = |fact| if let Persist::WorkoutRange { range, .. } = fact { Some((range.from_seq, range.to_seq)) } else { None };
+    facts.into_iter().filter_map(range).collect()
+}
+
+fn ftms(n: u8) -> SourceKey {
+    SourceKey { machine: Some(machine(n)), member: None, sensor: text::Text::cut("ftms") }
+}
+
+#[test]
+fn a_workout_that_begins_after_a_quiet_reconnect_takes_only_what_is_read_under_it() {
+    let mut world = World::linked(2);
+    world.facts();
+    world.claim_by_code(1, 2);
+    let workout = world.workout(2);
+    assert_eq!(stretches(&mut world), [], "nobody knows where the source stands");
+    say(&mut world, 2, 4_000, true);
+    say(&mut world, 2, 5_001, false);
+    assert_eq!(kept(&mut world), [(4_000, None), (5_001, Some(workout))]);
+}
+
+#[test]
+fn what_was_read_before_the_claim_and_after_its_end_is_nobodys() {
+    let mut world = World::linked(2);
+    say(&mut world, 2, 10, false);
+    world.effects.clear();
+    world.claim_by_code(1, 2);
+    let workout = world.workout(2);
+    say(&mut world, 2, 11, false);
+    say(&mut world, 2, 12, false);
+    let fence = world.fence(2);
+    world.step(Input::Revoke { machine: machine(2), fence, reason: ReleaseReason::Staff });
+    say(&mut world, 2, 13, false);
+    let effects = world.effects.clone();
+    assert_eq!(kept(&mut world), [(11, Some(workout)), (12, Some(workout)), (13, None)]);
+    world.effects = effects;
+    assert_eq!(stretches(&mut world), [(11, u32::MAX), (11, 12)]);
+}
+
+#[test]
+fn the_next_member_takes_nothing_of_a_workout_whose_end_was_not_known() {
+    let mut world = World::linked(2);
+    say(&mut world, 2, 10, false);
+    world.claim_by_code(1, 2);
+    let first = world.workout(2);
+    say(&mut world, 2, 11, false);
+    // The link breaks; the member goes; the machine reads on into its buffer.
+    world.step(Input::Gone { session: LINK });
+    world.tick_for(5_000);
+    let fence = world.fence(2);
+    world.step(Input::Revoke { machine: machine(2), fence, reason: ReleaseReason::Staff });
+    let ended_ms = world.now.at_ms - DEV_OFFSET_MS;
+    world.tick_for(5_000);
+    world.hello(2, None);
+    world.bind_one(2, 1, SeqRanges::from_iter([(12, 20)]));
+    world.tick_for(1_000);
+    world.clock();
+    world.claim_by_code(2, 2);
+    let second = world.workout(2);
+    world.effects.clear();
+    say(&mut world, 2, 21, false);
+    for seq in 12..=20 {
+        let mut reading = Reading::new();
+        reading.set(Field::Power, 150);
+        let said = Numbered { seq, dev_ms: ended_ms + (i64::from(seq) - 15) * 1_000, what: Said::Reading(reading), backfill: true };
+        world.step(Input::Said { source: SourceHandle(2), said });
+    }
+    let whose: Vec<_> = kept(&mut world);
+    assert_eq!(whose[0], (21, Some(second)));
+    assert!(whose[1..].iter().all(|(seq, workout)| *workout == (*seq <= 15).then_some(first)), "{whose:?}");
+}
+
+#[test]
+fn a_full_recorder_holds_its_source_and_asks_again_when_it_can() {
+    let mut world = World::linked(2);
+    (1..=3).for_each(|seq| say(&mut world, 2, seq, false));
+    world.step(Input::NotAccepted { source: SourceHandle(2), seq: 2 });
+    world.step(Input::NotAccepted { source: SourceHandle(2), seq: 3 });
+    world.tick_for(3_000);
+    let heard = world.hear(LINK);
+    assert_eq!(heard.iter().filter(|frame| matches!(frame, ServerFrame::Hold(Hold { slot: 2 }))).count(), 1);
+    let through =
+        heard.iter().filter_map(|frame| if let ServerFrame::Ack(ack) = frame { ack.acks.iter().find(|ack| ack.slot == 2) } else { None });
+    assert_eq!(through.map(|ack| ack.accepted_through).max(), Some(1));
+    assert!(!heard.iter().any(|frame| matches!(frame, ServerFrame::Resend(_))));
+    world.step(Input::RecorderReady);
+    world.tick_for(4_000);
+    let resend = world.hear(LINK).into_iter().find_map(|frame| if let ServerFrame::Resend(resend) = frame { Some(resend) } else { None });
+    assert_eq!(resend.map(|resend| (resend.slot, resend.from, resend.to)), Some((2, 2, 3)));
+}
+
+#[test]
+fn a_sealed_workout_hears_what_is_stored_and_its_room_is_told() {
+    let mut world = World::linked(2);
+    world.known(1, false);
+    world.claim_by_code(1, 2);
+    let workout = world.workout(2);
+    say(&mut world, 2, 1, false);
+    world.join(phone(1), RoomName::Workout(workout));
+    let fence = world.fence(2);
+    world.step(Input::Release { session: phone(1), viewer: who(phone(1)), release: Release { req: 9, machine: machine(2), fence } });
+    world.tick_for(1_000);
+    assert!(!world.facts().iter().any(|fact| matches!(fact, Persist::AddUp { .. })));
+    world.step(Input::Stored { source: ftms(2), boot: 1, stored: SeqRanges::from_iter([1]), rejected: vec![] });
+    world.tick_for(1_000);
+    assert!(world.facts().iter().any(|fact| matches!(fact, Persist::AddUp { revision: 0, .. })));
+    world.step(Input::TotalsKnown { workout, revision: 0, totals: Totals { readings: 1, ..Totals::default() } });
+    let heard = world.hear(phone(1));
+    assert!(heard.iter().any(|frame| matches!(frame, ServerFrame::Saved(saved) if saved.stored.contains(1))));
+    assert!(
+        heard.iter().any(|frame| matches!(frame, ServerFrame::Event(event) if matches!(event.body, EventBody::Sealed { revision: 0, .. })))
+    );
+}
