@@ -335,6 +335,8 @@ export interface MachineModel {
 export interface MachineSnapshot {
   /** The claim, for its holder and staff. */
   claim?: HeldClaim | null;
+  /** The one-time code on its screen, for staff who help a member; good for at most a minute. */
+  code?: string | null;
   /** As on the floor. */
   machine: FloorMachine;
   /** What the machine lets itself be told, as it said in `machine_hello`; none takes no remote target. */

@@ -8,7 +8,7 @@ import { afterClose, backoffMs } from '../served/closes.js';
 import { unpack } from '../served/fields.js';
 import { freshness } from '../served/fresh.js';
 import { Rooms } from '../served/rooms.js';
-import { has, union } from '../served/seqs.js';
+import { has } from '../served/seqs.js';
 import { Series } from '../served/series.js';
 import { targetText, valueText, withUnit } from '../served/units.js';
 
@@ -103,7 +103,6 @@ test('saved means stored: the mark follows the ranges and never runs ahead of a 
 
 test('ranges hold what they hold', () => {
   assert.deepEqual([1, 3, 4, 6, 9].map((seq) => has([1, 3, 6, 8], seq)), [true, true, false, true, false]);
-  assert.deepEqual(union([1, 3, 9, 9], [4, 5, 20, 21]), [1, 5, 9, 9, 20, 21]);
 });
 
 test('a value is stale after 3 s, a heart rate after 5 s, and blank after 15 s', () => {

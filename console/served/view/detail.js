@@ -1,20 +1,18 @@
 // One machine in the hands of an operator: what it says, its tickets, the code on its screen, a stop, and vouching for a member.
-// In: the machine's room and `GET /v1/machines/{id}`. Out: a dialog. The room is left when the dialog closes.
+// In: the machine's room. Out: a dialog. The room is left when the dialog closes.
 
 import { dismiss, stop, stopText } from '../action/stop.js';
 import { approve, takeBack } from '../action/claim.js';
 import { wire } from '../app.js';
 import { hubNow } from '../clock.js';
-import { token } from '../session.js';
 import { change, state, touch } from '../store.js';
 import { agoText } from '../units.js';
 import { attr, byId, h, keyed, show, text } from './dom.js';
 import { AVAILABILITY_WORDS, KIND_WORDS, STATUS_WORDS } from './tile.js';
 
-/** How often the code is read again: it lives for 60 s. */
-const CODE_EVERY_MS = 5000;
+/** How often the room is asked anew while the dialog is open: the code on the screen lives for 60 s and no event tells of it. */
+const ASK_EVERY_MS = 3000;
 let shown = null;
-let code = null;
 let timer = 0;
 
 const dialog = byId('detail');
@@ -32,23 +30,9 @@ byId('detail-release').addEventListener('click', () => takeBack(shown, state.mac
 /** Opens the dialog for a machine. */
 export function openDetail(machine) {
   shown = machine;
-  code = null;
   wire.watch(`machine:${machine}`);
   dialog.showModal();
-  readCode();
-  timer = setInterval(readCode, CODE_EVERY_MS);
-  touch();
-}
-
-async function readCode() {
-  const machine = shown;
-  try {
-    const answer = await fetch(`/v1/machines/${machine}`, { headers: { authorization: `Bearer ${token()}` }, signal: AbortSignal.timeout(4000) });
-    const body = answer.ok ? await answer.json() : {};
-    if (machine === shown) code = body.code?.code ?? body.code ?? null;
-  } catch {
-    if (machine === shown) code = null;
-  }
+  timer = setInterval(() => wire.again(`machine:${machine}`), ASK_EVERY_MS);
   touch();
 }
 
@@ -68,7 +52,7 @@ export function drawDetail() {
   const facts = [
     ['Kind', KIND_WORDS[machine.kind]], ['Where', machine.location || '–'], ['Says', STATUS_WORDS[machine.state] ?? 'nothing'],
     ['Link', linkOf(machine)],
-    ['Claimed', state.machine?.claim ? 'yes' : 'no'], ['Code on its screen', code ?? '–'],
+    ['Claimed', state.machine?.claim ? 'yes' : 'no'], ['Code on its screen', state.machine?.machine.machine === shown ? state.machine.code ?? 'none' : '–'],
   ];
   keyed(byId('detail-facts'), facts, ([name]) => name, ([name]) => h('div', {}, h('dt', {}, name), h('dd', { data: { fact: name } })), (node, [, value]) => text(node.querySelector('dd'), value));
   keyed(byId('detail-tickets'), machine.tickets, ({ ticket }) => ticket, ({ severity }) => h('li', { data: { kind: severity } }), (node, { text: words, opened_at_ms }) => text(node, `${words} · ${agoText(hubNow() - opened_at_ms)}`));

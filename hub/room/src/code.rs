@@ -70,6 +70,13 @@ impl Codes {
         shown.is_some_and(|(_, until_mono_ms)| *until_mono_ms > mono_ms)
     }
 
+    /// The code that a machine shows and that is still good.
+    #[must_use]
+    pub fn shown(&self, machine: MachineId, mono_ms: i64) -> Option<Text<16>> {
+        let code = self.by_machine.get(&machine).filter(|_| self.shows(machine, mono_ms))?;
+        Some(Text::cut(&format!("{code:06}")))
+    }
+
     /// Voids the code of a machine.
     pub fn drop(&mut self, machine: MachineId) {
         if let Some(code) = self.by_machine.remove(&machine) {
@@ -143,8 +150,10 @@ mod tests {
         let code = codes.rotate(machine(1), 0, &mut draw);
         codes.rotate(machine(2), 0, &mut draw);
         assert_eq!(code.len(), 6);
+        assert_eq!(codes.shown(machine(1), 5), Some(code.clone()));
         assert_eq!(codes.take(&code, ANNA, 10), Ok(machine(1)));
         assert_eq!(codes.take(&code, ANNA, 11), Err(CodeError::Wrong));
+        assert_eq!(codes.shown(machine(1), 11), None);
     }
 
     #[test]

@@ -92,6 +92,9 @@ pub struct MachineSnapshot {
     /// What the machine lets itself be told, as it said in `machine_hello`; none takes no remote target.
     #[serde(default)]
     pub ranges: Option<ControlRanges>,
+    /// The one-time code on its screen, for staff who help a member; good for at most a minute.
+    #[serde(default)]
+    pub code: Option<Text<16>>,
 }
 
 /// One workout with its last 15 minutes.

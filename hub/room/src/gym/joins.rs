@@ -193,6 +193,7 @@ impl Gym {
                     machine: self.on_floor(turn, machine, staff),
                     claim: machine.hold.as_ref().map(|hold| hold.held),
                     ranges: machine.facts.and_then(|facts| facts.ranges),
+                    code: if staff { self.codes.shown(id, turn.now.mono_ms) } else { None },
                     sources: self.sources_of_machine(id),
                 }))
             }
