@@ -74,6 +74,7 @@ fn workout_record(hub: &Hub, gym: protocol::GymId, workout: WorkoutDetail) -> Wo
         workout: workout.record.workout,
         member: workout.record.member,
         started_at_ms: workout.record.started_at_ms,
+        ended_at_ms: workout.record.ended_at_ms,
         stage: workout.record.stage,
         visit: workout.record.visit,
         ranges: ranges.collect(),

@@ -87,6 +87,8 @@ pub struct WorkoutRecord {
     pub member: MemberId,
     /// When it began.
     pub started_at_ms: i64,
+    /// When the training was over, if it is.
+    pub ended_at_ms: Option<i64>,
     /// Its stage.
     pub stage: protocol::frame::WorkoutStage,
     /// Its visit.

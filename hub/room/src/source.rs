@@ -5,8 +5,10 @@
 //! backfill, which seqs are open, taken, refused, stored. Order is (boot, seq) and never a clock. Says nothing to anybody
 //! itself: acks are packed for the whole connection ([`crate::ack`]), backfill is granted for the whole gym ([`crate::pace`]).
 
+mod belongs;
+mod content;
+
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use protocol::frame::{Bind, Rejected};
 use protocol::ftms::{Quirks, Row};
@@ -14,6 +16,8 @@ use protocol::text::Text;
 use protocol::{ErrorCode, Reading, SeqRanges, SessionId, WorkoutId};
 use smallvec::SmallVec;
 
+use self::belongs::Belongings;
+use self::content::{Recent, Repeat, whole};
 use crate::ack::Acks;
 use crate::clock::{BootClock, DeviceClock};
 use crate::decode::Decoder;
@@ -21,8 +25,8 @@ use crate::effect::{Counter, Effect, Keep, KeepWhat};
 use crate::fresh::is_live;
 use crate::input::{Now, Numbered, Said, SourceHandle, SourceKey};
 
-/// Things remembered by content, so that the same again is known as the same; older ones the store compares.
-const RECENT_MAX: usize = 64;
+/// Merged records whose parts are remembered: a refusal comes at once.
+const MERGED_MAX: usize = 64;
 
 /// One numbered thing, whole: to show if it is live, and to keep in any case.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,26 +66,6 @@ impl Taken {
     }
 }
 
-/// Whether something came before under its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Repeat {
-    /// Not as far as is known.
-    None,
-    /// The same content.
-    Same,
-    /// Other content: the store decides.
-    Other,
-}
-
-/// A stretch of a source that belongs to a workout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Belongs {
-    from_seq: u32,
-    to_seq: u32,
-    workout: WorkoutId,
-    index: u16,
-}
-
 /// A source on a connection.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -109,9 +93,9 @@ pub struct Source {
     newest_seq: u32,
     /// The newest that was read on this connection; 0 before the first.
     newest_new: u32,
-    recent: VecDeque<(u32, u64)>,
+    recent: Recent,
     merged: VecDeque<(u32, SmallVec<[u32; 4]>)>,
-    belongs: Vec<Belongs>,
+    belongs: Belongings,
     told_to_hold: bool,
 }
 
@@ -134,9 +118,9 @@ impl Source {
             live_through: bind.held.max(),
             newest_seq: bind.held.max(),
             newest_new: 0,
-            recent: VecDeque::new(),
+            recent: Recent::default(),
             merged: VecDeque::new(),
-            belongs: Vec::new(),
+            belongs: Belongings::default(),
             told_to_hold: false,
         }
     }
@@ -243,7 +227,7 @@ impl Source {
         for part in absorbed.into_iter().chain([seq]) {
             self.acks.refuse(part);
             self.decoder.again(part);
-            self.recent.retain(|(known, _)| *known != part);
+            self.recent.forget(part);
         }
         !std::mem::replace(&mut self.told_to_hold, true)
     }
@@ -263,33 +247,23 @@ impl Source {
 
     /// From this seq on it belongs to a workout, under this index of its room.
     pub fn begin(&mut self, from_seq: u32, workout: WorkoutId, index: u16) {
-        for stretch in self.belongs.iter_mut().filter(|stretch| stretch.from_seq < from_seq) {
-            stretch.to_seq = stretch.to_seq.min(from_seq - 1);
-        }
-        self.belongs.push(Belongs { from_seq, to_seq: u32::MAX, workout, index });
+        self.belongs.begin(from_seq, workout, index);
     }
 
     /// Up to this seq it belonged to the workout that began last; what follows belongs to nobody.
     pub fn end(&mut self, to_seq: u32) {
-        if let Some(last) = self.belongs.last_mut() {
-            last.to_seq = last.to_seq.min(to_seq);
-        }
-        self.belongs.retain(|stretch| stretch.from_seq <= stretch.to_seq);
+        self.belongs.end(to_seq);
     }
 
     /// The stretch that this seq lies in ends before it.
     pub fn cut(&mut self, seq: u32) {
-        if let Some(stretch) = self.belongs.iter_mut().rev().find(|stretch| (stretch.from_seq..=stretch.to_seq).contains(&seq)) {
-            stretch.to_seq = seq - 1;
-        }
-        self.belongs.retain(|stretch| stretch.from_seq <= stretch.to_seq);
+        self.belongs.cut(seq);
     }
 
     /// The workout that a seq belongs to, and the source's index in it.
     #[must_use]
     pub fn workout_of(&self, seq: u32) -> Option<(WorkoutId, u16)> {
-        let stretch = self.belongs.iter().rev().find(|stretch| (stretch.from_seq..=stretch.to_seq).contains(&seq))?;
-        Some((stretch.workout, stretch.index))
+        self.belongs.of(seq)
     }
 
     /// The seq that it reads next; none before it read something on this connection: what it holds does not tell where it stands.
@@ -319,26 +293,16 @@ impl Source {
     /// What is known of the number. A raw notification that is older than what is remembered by content counts as the same:
     /// its bytes alone do not make the record that was stored. Anything else of that age goes to the store, which compares.
     fn repeat(&mut self, said: &Numbered) -> Repeat {
-        let print = fingerprint(said);
-        match self.recent.iter().rev().find(|(seq, _)| *seq == said.seq) {
-            Some((_, known)) if *known == print => return Repeat::Same,
-            Some(_) => return Repeat::Other,
-            None => (),
+        match self.recent.repeat(said) {
+            Repeat::None if matches!(said.what, Said::Raw { .. }) && self.acks.has(said.seq) => Repeat::Same,
+            repeat => repeat,
         }
-        if matches!(said.what, Said::Raw { .. }) && self.acks.has(said.seq) {
-            return Repeat::Same;
-        }
-        if self.recent.len() == RECENT_MAX {
-            self.recent.pop_front();
-        }
-        self.recent.push_back((said.seq, print));
-        Repeat::None
     }
 
     fn take_rows(&mut self, clock: &DeviceClock, now: Now, out: &mut Vec<Taken>) {
         while let Some(Row { seq, dev_ms, absorbed, reading }) = self.decoder.row() {
             if !absorbed.is_empty() {
-                if self.merged.len() == RECENT_MAX {
+                if self.merged.len() == MERGED_MAX {
                     self.merged.pop_front();
                 }
                 self.merged.push_back((seq, absorbed.clone()));
@@ -390,39 +354,6 @@ fn age_if_live(what: &KeepWhat, dev_ms: i64, clock: &DeviceClock, now: Now) -> O
         KeepWhat::Poison { .. } | KeepWhat::Lost { .. } => false,
     };
     if live { u32::try_from(age_ms).ok() } else { None }
-}
-
-/// What is kept of something that was said whole. A reading that no machine can mean goes to quarantine as it is.
-fn whole(said: Said) -> KeepWhat {
-    match said {
-        Said::Reading(reading) if reading.out_of_bounds().is_some() => KeepWhat::Poison {
-            code: ErrorCode::ReadingPoison.code(),
-            bytes: serde_json::to_vec(&reading).expect("a reading is a map of integers"),
-        },
-        Said::Reading(reading) => KeepWhat::Reading(reading),
-        Said::Rep(rep) => KeepWhat::Rep(rep),
-        Said::Set(set) => KeepWhat::Set(set),
-        Said::Stroke(stroke) => KeepWhat::Stroke(stroke),
-        Said::Raw { bytes, .. } => KeepWhat::Poison { code: ErrorCode::NotDecodable.code(), bytes },
-    }
-}
-
-/// A number that differs where content differs.
-fn fingerprint(said: &Numbered) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    said.dev_ms.hash(&mut hasher);
-    match &said.what {
-        Said::Reading(reading) => (0_u8, reading).hash(&mut hasher),
-        Said::Raw { uuid, bytes } => (1_u8, uuid, bytes).hash(&mut hasher),
-        Said::Rep(rep) => {
-            (2_u8, rep.set, rep.rep, rep.load_hg, rep.range_mm, rep.mean_mm_s, rep.peak_mm_s, rep.concentric_ms).hash(&mut hasher)
-        }
-        Said::Set(set) => (3_u8, set.set, set.reps, set.load_hg, set.seconds, &set.exercise).hash(&mut hasher),
-        Said::Stroke(stroke) => {
-            (4_u8, stroke.stroke, stroke.drive_ms, stroke.recovery_ms, stroke.work_j, stroke.length_cm).hash(&mut hasher)
-        }
-    }
-    hasher.finish()
 }
 
 #[cfg(test)]

@@ -136,7 +136,8 @@ impl Workout {
     #[must_use]
     pub fn restore(seed: WorkoutSeed, station: Station, record: &WorkoutRecord, now: Now) -> Self {
         let ended = matches!(record.stage, WorkoutStage::Ended | WorkoutStage::Sealed);
-        let life = if ended { Life::Ended { at_ms: now.at_ms, mono_ms: now.mono_ms, asked_mono_ms: None } } else { Life::Running };
+        let ended_at_ms = record.ended_at_ms.unwrap_or(now.at_ms);
+        let life = if ended { Life::Ended { at_ms: ended_at_ms, mono_ms: now.mono_ms, asked_mono_ms: None } } else { Life::Running };
         let mut workout = Self::new(seed, station, life, record.stage, now);
         workout.stretches = record
             .ranges
@@ -146,7 +147,7 @@ impl Workout {
                 let mut stretch = Stretch::new(range.source.clone(), range.boot, range.from_seq);
                 (stretch.link, stretch.is_sure) = (Link::Lost, false);
                 match range.to_seq {
-                    u32::MAX if ended => stretch.end(u32::MAX, now.at_ms),
+                    u32::MAX if ended => stretch.end(u32::MAX, ended_at_ms),
                     u32::MAX => (),
                     to_seq => stretch.close_at(to_seq),
                 }

@@ -369,6 +369,7 @@ fn after_a_restart_it_goes_on_when_its_machine_is_back_and_seals_by_its_sources_
         workout: seed().workout,
         member: seed().member,
         started_at_ms: UTC,
+        ended_at_ms: None,
         stage: WorkoutStage::Live,
         visit: seed().visit,
         ranges: vec![range],
@@ -394,6 +395,7 @@ fn a_workout_that_ends_right_after_a_restart_keeps_what_was_read_before_it() {
         workout: seed().workout,
         member: seed().member,
         started_at_ms: UTC,
+        ended_at_ms: None,
         stage: WorkoutStage::Live,
         visit: seed().visit,
         ranges: vec![WorkoutRange { source: bike(), boot: 1, from_seq: 100, to_seq: u32::MAX }],
@@ -417,6 +419,24 @@ fn a_workout_that_ends_right_after_a_restart_keeps_what_was_read_before_it() {
     assert_eq!(last(&out), Some(649));
     workout.tick(now(4_100), &mut out);
     assert_eq!(asked_to_add_up(&out), 1);
+}
+
+#[test]
+fn a_workout_that_ended_before_a_restart_takes_what_was_read_before_its_end() {
+    let record = WorkoutRecord {
+        workout: seed().workout,
+        member: seed().member,
+        started_at_ms: UTC,
+        ended_at_ms: Some(UTC + 5_000),
+        stage: WorkoutStage::Ended,
+        visit: seed().visit,
+        ranges: vec![WorkoutRange { source: bike(), boot: 1, from_seq: 1, to_seq: u32::MAX }],
+    };
+    let mut out = Vec::new();
+    let mut workout = Workout::restore(seed(), Station::default(), &record, now(60_000));
+    workout.link_back(&bike(), 1, &ranges(&[(1, 9)]), now(61_000), &mut out);
+    let belongs = (1..=9).filter(|seq| workout.take(0, &late(ride(*seq, i64::from(*seq) * 1_000)), now(62_000), &mut out)).count();
+    assert_eq!((belongs, workout.stage()), (5, WorkoutStage::Ended));
 }
 
 proptest! {

@@ -78,7 +78,7 @@ fn a_workout_goes_on_where_it_was_and_takes_the_buffer_of_its_source() {
     let ranges = vec![WorkoutRange { source, boot: 3, from_seq: 10, to_seq: u32::MAX }];
     let (workout, visit) = (kept(0).workout, VisitId(Uuid::from_u128(0x88)));
     let stage = WorkoutStage::Live;
-    let known = WorkoutRecord { workout, member: member(1), started_at_ms: EPOCH_MS - 60_000, stage, visit, ranges };
+    let known = WorkoutRecord { workout, member: member(1), started_at_ms: EPOCH_MS - 60_000, ended_at_ms: None, stage, visit, ranges };
     world.step(Input::WorkoutKnown { record: Box::new(known) });
     let record = MachineRecord { claim: Some(kept(1 << 24 | 5)), fence: 1 << 24 | 5, ..record(1) };
     world.step(Input::MachineKnown { record: Box::new(record) });
