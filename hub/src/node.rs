@@ -14,6 +14,7 @@ use axum::Router;
 use config::{Config, Profile, StoreTarget};
 use secrecy::ExposeSecret as _;
 use storage::{OpenError, Options, Recorder, Storage, StoreError};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -154,24 +155,24 @@ impl Node {
     /// Ends the node within the configured grace. Returns what was left.
     pub async fn drain(self) -> Leftover {
         let grace = self.hub.config.drain.grace;
+        let deadline = Instant::now() + grace;
         self.accepting.cancel();
         let left = drain::drain_sessions(&self.hub, grace).await;
         // Sessions say goodbye, requests finish; only then do the shards stop, so that every row is on its way.
         self.hub.tasks.stop();
-        let patience = grace.mul_f64(0.1).max(Duration::from_millis(500));
-        wait_for(|| self.hub.caps.count().0 == 0, patience).await;
+        wait_for(|| self.hub.directory.is_empty(), grace.mul_f64(0.1)).await;
         self.shards.cancel();
-        wait_for(|| self.hub.shards.waiting().iter().sum::<usize>() == 0, patience).await;
-        let unflushed = self.recorder.drain(grace.mul_f64(0.2).max(Duration::from_secs(1))).await;
-        let tasks = self.hub.tasks.wait(grace.mul_f64(0.1).max(Duration::from_secs(1))).await;
+        wait_for(|| self.hub.tasks.running("shard") == 0, grace.mul_f64(0.1)).await;
+        let unflushed = self.recorder.drain(deadline.saturating_duration_since(Instant::now())).await;
+        let tasks = self.hub.tasks.wait(deadline.saturating_duration_since(Instant::now())).await;
         Leftover { sessions_closed: left.closed, tasks, rows: unflushed.rows, facts: unflushed.facts }
     }
 }
 
 /// Waits for a condition, for so long.
 async fn wait_for(done: impl Fn() -> bool, patience: Duration) {
-    let deadline = tokio::time::Instant::now() + patience;
-    while !done() && tokio::time::Instant::now() < deadline {
+    let deadline = Instant::now() + patience;
+    while !done() && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -53,6 +53,12 @@ impl Tasks {
         self.stop.cancel();
     }
 
+    /// How many tasks of a name run.
+    #[must_use]
+    pub fn running(&self, name: &str) -> usize {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied().unwrap_or(0)
+    }
+
     /// How many tasks run.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -73,14 +73,19 @@ impl Session {
             Deferred::Refresh(_) | Deferred::Ceiling(_) => true,
             Deferred::Join(..) | Deferred::Propose(_) => self.needs_teams(about.member),
         };
+        let room = if let Deferred::Join(_, join) = &deferred { Some(join.room) } else { None };
         if !asks {
             self.said = true;
-            return act(&self.hub, &self.peer, deferred, &about);
+            if act(&self.hub, &self.peer, deferred, &about) {
+                self.watched(room);
+            }
+            return;
         }
         if self.peer.under_way.fetch_add(1, Relaxed) >= UNDER_WAY_MAX {
             self.peer.under_way.fetch_sub(1, Relaxed);
             return self.refuse(deferred.req(), ErrorCode::TooFast);
         }
+        self.watched(room);
         let (hub, peer) = (self.hub.clone(), self.peer.clone());
         self.hub.tasks.spawn("deferred frame", async move {
             let req = deferred.req();
@@ -89,6 +94,16 @@ impl Session {
             }
             peer.under_way.fetch_sub(1, Relaxed);
         });
+    }
+
+    /// Counts a room that is watched, or asked for.
+    fn watched(&mut self, room: Option<RoomName>) {
+        if let Some(room) = room
+            && !self.rooms.contains(&room)
+        {
+            self.rooms.reserve_exact(1);
+            self.rooms.push(room);
+        }
     }
 
     fn about(&self, deferred: &Deferred) -> Result<About, ErrorCode> {
@@ -137,17 +152,15 @@ async fn carry_out(hub: &Arc<Hub>, peer: &Arc<Peer>, deferred: Deferred, about: 
     }
 }
 
-/// Carries out what is fully known.
-fn act(hub: &Hub, peer: &Peer, deferred: Deferred, about: &About) {
+/// Carries out what is fully known. Answers whether it was allowed.
+fn act(hub: &Hub, peer: &Peer, deferred: Deferred, about: &About) -> bool {
     let req = deferred.req();
     let done = match deferred {
         Deferred::Join(req, join) => self::join(hub, peer, req, join, about),
         Deferred::Propose(propose) => self::propose(hub, peer, propose, about),
         Deferred::Refresh(_) | Deferred::Ceiling(_) => Ok(()),
     };
-    if let Err(code) = done {
-        tell(hub, peer, req, code);
-    }
+    done.map_err(|code| tell(hub, peer, req, code)).is_ok()
 }
 
 fn join(hub: &Hub, peer: &Peer, req: Option<u32>, join: JoinRoom, about: &About) -> Result<(), ErrorCode> {

@@ -69,12 +69,8 @@ impl Session {
 
     /// Watches a room: at once where everything is known, after one look at the store where a member's teams are not.
     pub(super) fn join(&mut self, req: Option<u32>, join: JoinRoom) {
-        if !self.rooms.contains(&join.room) {
-            if self.rooms.len() >= ROOMS_PER_SESSION_MAX {
-                return self.refuse(req, ErrorCode::TooManyRooms);
-            }
-            self.rooms.reserve_exact(1);
-            self.rooms.push(join.room);
+        if !self.rooms.contains(&join.room) && self.rooms.len() >= ROOMS_PER_SESSION_MAX {
+            return self.refuse(req, ErrorCode::TooManyRooms);
         }
         self.defer(Deferred::Join(req, join));
     }

@@ -1,0 +1,111 @@
+//! A workout as it is lived: seen at once, stored once, resumed without a gap.
+
+use std::time::Duration;
+
+use loadtest::Peer;
+use protocol::frame::{EventBody, MachineState, MachineStatus, Role, Snapshot};
+use protocol::{Field, RoomName, ServerFrame};
+
+use crate::house::{ANNA, BIKE, BORIS, GYM, OTHER_TENANT, TENANT, TestHub, claim, sample};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_phone_sees_the_sample_of_the_bike_it_claimed_and_it_is_stored() {
+    let hub = TestHub::start().await;
+    let (mut gateway, code) = hub.bike(1).await;
+    let mut phone = hub.phone().await;
+    let (workout, _) = claim(&mut phone, &mut gateway, &code).await;
+    phone.join(RoomName::Workout(workout)).await.expect("the workout is watched");
+    for seq in 1..=3 {
+        gateway.send(sample(seq, 150 + seq as i32)).await.expect("sent");
+    }
+    let power = phone
+        .expect("the third reading", |frame| match frame {
+            ServerFrame::Live(live) if live.seq == 3 => live.reading.get(Field::Power),
+            _ => None,
+        })
+        .await;
+    assert_eq!(power.expect("seen live"), 153);
+    let stored = gateway
+        .expect("an ack of all three", |frame| match frame {
+            ServerFrame::Ack(ack) => ack.acks.iter().any(|ack| ack.slot == 1 && (1..=3).all(|seq| ack.stored.contains(seq))).then_some(()),
+            _ => None,
+        })
+        .await;
+    stored.expect("stored");
+    phone.close().await.expect("goodbye");
+    gateway.close().await.expect("goodbye");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_back_hears_what_was_missed_and_nothing_twice() {
+    let hub = TestHub::start().await;
+    let (mut gateway, _) = hub.bike(1).await;
+    let options = hub.options(Role::Display, uuid::Uuid::from_u128(0xD)).room(RoomName::Floor(GYM));
+    let mut wall = Peer::connect(&hub.url(), options).await.expect("welcome");
+    let joined = wall.expect("joined", |frame| if let ServerFrame::Joined(joined) = frame { Some(joined.offset) } else { None }).await;
+    joined.expect("the floor");
+    let resume = wall.resume();
+    wall.cut();
+    hub.until("the hub missed the wall", |hub| hub.directory.len() == 1).await;
+    for state in [MachineStatus::Active, MachineStatus::Idle] {
+        let state = MachineState { machine: BIKE, state, cause: Default::default(), user_present: None };
+        gateway.send(state).await.expect("sent");
+    }
+    // A reading behind the states: when it is acknowledged, both states were stepped.
+    gateway.send(sample(1, 100)).await.expect("sent");
+    gateway.expect("ack", |frame| matches!(frame, ServerFrame::Ack(_)).then_some(())).await.expect("acknowledged");
+    let mut wall = Peer::connect(&hub.url(), resume).await.expect("welcome again");
+    assert!(wall.welcome().expect("welcome").resumed);
+    let joined = wall.expect("joined", |frame| if let ServerFrame::Joined(joined) = frame { Some(joined.clone()) } else { None }).await;
+    let joined = joined.expect("the floor");
+    assert!(joined.recovered && joined.snapshot.is_none());
+    assert!(joined.events.iter().any(|event| matches!(event.body, EventBody::Availability { .. })), "{:?}", joined.events);
+    let offsets: Vec<u64> = joined.events.iter().map(|event| event.offset).collect();
+    assert!(offsets.windows(2).all(|pair| pair[1] == pair[0] + 1) && offsets.last() == Some(&joined.offset), "{offsets:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_and_messagepack_see_the_same_floor() {
+    let hub = TestHub::start().await;
+    let display = |id| hub.options(Role::Display, uuid::Uuid::from_u128(id)).room(RoomName::Floor(GYM));
+    let mut json = Peer::connect(&hub.url(), display(1).json()).await.expect("welcome");
+    let mut binary = Peer::connect(&hub.url(), display(2)).await.expect("welcome");
+    let mut snapshots = Vec::new();
+    for wall in [&mut json, &mut binary] {
+        let machines = wall
+            .expect("joined", |frame| match frame {
+                ServerFrame::Joined(joined) => match &joined.snapshot {
+                    Some(Snapshot::Floor(floor)) => Some(floor.machines.clone()),
+                    _ => None,
+                },
+                _ => None,
+            })
+            .await;
+        snapshots.push(machines.expect("a snapshot"));
+    }
+    assert_eq!(snapshots[0], snapshots[1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_of_another_tenant_or_member_does_not_open() {
+    let hub = TestHub::start().await;
+    let stranger = hub.token(OTHER_TENANT, Role::Operator, uuid::Uuid::from_u128(9), Duration::from_secs(60));
+    let mut stranger = Peer::connect(&hub.url(), loadtest::Options::new(stranger)).await.expect("welcome");
+    for room in [RoomName::Floor(GYM), RoomName::Machine(BIKE), RoomName::Member(ANNA)] {
+        stranger.join(room).await.expect_err("not of this tenant");
+    }
+    let mut boris = hub.peer(Role::Member, BORIS.0).await;
+    boris.join(RoomName::Member(ANNA)).await.expect_err("not his");
+    boris.join(RoomName::Member(BORIS)).await.expect("his own");
+    let mut coach = hub.peer(Role::Coach, uuid::Uuid::from_u128(0xC)).await;
+    coach.join(RoomName::Member(ANNA)).await.expect("in the coach's team");
+    coach.join(RoomName::Member(BORIS)).await.expect_err("in no team of the coach");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_of_the_store_is_known_to_their_tenant_only() {
+    let hub = TestHub::start().await;
+    let known = hub.node().hub.read_member(TENANT, ANNA).await.expect("the store answers");
+    assert_eq!(known.teams, [crate::house::TEAM]);
+    assert_eq!(hub.node().hub.look_up_teams(OTHER_TENANT, ANNA).await, Err(protocol::ErrorCode::NotFound));
+}

@@ -1,0 +1,10 @@
+//! The hub as its peers meet it: a real listener on port 0, a real store in a temporary folder, and the one client of the house.
+//!
+//! Waits are for a frame or a condition, never for luck. When a [`house::TestHub`] is dropped it is drained: a session, task or row that is left fails the test.
+
+mod house;
+mod life;
+mod limits;
+mod live;
+mod safety;
+mod wire;
