@@ -5,9 +5,6 @@
 const TOKEN = 'spotter.token';
 const TICKET = 'spotter.ticket';
 const LOGIN = 'spotter.login';
-/** Logins that a hub in the `dev` profile may offer. */
-export const DEV_ROLES = ['member', 'operator', 'coach', 'display'];
-
 const get = (key) => { try { return sessionStorage.getItem(key); } catch { return null; } };
 const put = (key, value) => {
   try { if (value === null) sessionStorage.removeItem(key); else sessionStorage.setItem(key, value); } catch { /* this tab forgets */ }
@@ -74,8 +71,17 @@ export function device() {
 }
 
 /**
+ * Whom one can log in as here. Only a hub in the `dev` profile offers anybody.
+ * @returns {Promise<{name: string, title: string, role: string, subject: string}[]>}
+ */
+export async function personas() {
+  const answer = await fetch('/v1/dev/personas', { signal: AbortSignal.timeout(8000) }).catch(() => null);
+  return answer?.ok ? answer.json().catch(() => []) : [];
+}
+
+/**
  * Logs in with the built-in issuer of a hub in the `dev` profile.
- * @param {object} login role, and the subject where one is wanted again
+ * @param {{persona: string} | {role: string, subject: string}} login
  * @throws {LoginError} in words for the person
  */
 export async function devLogin(login) {
@@ -90,7 +96,7 @@ export async function devLogin(login) {
   if (answer.status === 404) throw new LoginError('This hub offers no dev login: it runs outside the dev profile.');
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok || typeof body.token !== 'string') throw new LoginError(body.text ?? `The hub refused the login (${answer.status}).`);
-  useToken(body.token, { role: login.role, subject: body.subject ?? claims().sub ?? null });
+  useToken(body.token, { role: body.role, subject: body.subject });
   return body;
 }
 

@@ -10,7 +10,7 @@ const PAGE_OF = { member: '/phone.html', operator: '/floor.html', coach: '/floor
 
 session.takeTokenFromAddress();
 wirePrefs(() => {});
-loginForm(byId('login-ways'), session.DEV_ROLES, (role) => {
+loginForm(byId('login-ways'), Object.keys(PAGE_OF), (role) => {
   const page = PAGE_OF[role ?? session.claims().role];
   if (page) location.assign(page); else sayWho();
 });
@@ -18,5 +18,5 @@ sayWho();
 
 function sayWho() {
   const { role } = session.claims();
-  text(byId('login-state'), role ? `This tab is logged in as ${role.replace('_', ' ')}. Choose another below, or a page above.` : 'A login holds for this tab. A hub in the dev profile hands them out to anybody:');
+  text(byId('login-state'), role ? `This tab is logged in as ${role.replace('_', ' ')}. Choose another below, or a page above.` : 'A login holds for this tab and is forgotten with it.');
 }

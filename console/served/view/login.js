@@ -1,30 +1,28 @@
-// Logging in: the hub's dev logins where it offers them, or a pasted token. In: presses. Out: a token in the session.
+// Logging in: the personas that a hub in the `dev` profile offers, or a token that somebody has. In: presses. Out: a token in the session.
 
-import { DEV_ROLES, devLogin, LoginError, useToken } from '../session.js';
+import { devLogin, LoginError, personas, useToken } from '../session.js';
 import { h, text } from './dom.js';
-
-const WORDS = { member: 'Member', operator: 'Operator', coach: 'Coach', display: 'Wall display' };
 
 /**
  * Fills a container with the ways to log in.
  * @param {HTMLElement} container
- * @param {string[]} roles which dev logins make sense here
+ * @param {string[]} roles which logins make sense here
  * @param {(role: string|null) => void} done called with the role once there is a token
  */
-export function loginForm(container, roles, done) {
+export async function loginForm(container, roles, done) {
   const result = h('p', { class: 'result', role: 'status' });
-  const buttons = DEV_ROLES.filter((role) => roles.includes(role)).map((role) => h('button', { type: 'button', class: 'button', data: { role }, onclick: () => enter(role) }, WORDS[role]));
-  const field = h('input', { id: `${container.id}-token`, type: 'password', autocomplete: 'off', spellcheck: 'false', 'aria-describedby': `${container.id}-hint` });
-  const form = h('form', { class: 'token', onsubmit: (event) => { event.preventDefault(); if (field.value.trim()) { useToken(field.value, null); field.value = ''; done(null); } } },
-    h('label', { for: field.id }, 'Access token'), h('div', { class: 'row' }, field, h('button', { class: 'button', type: 'submit' }, 'Use token')),
-    h('p', { class: 'hint', id: `${container.id}-hint` }, 'From your own login. It stays in this tab and is forgotten with it.'));
-  container.append(h('div', { class: 'row roles' }, ...buttons), result, h('details', {}, h('summary', {}, 'I have a token'), form));
+  const offered = h('div', { class: 'roles' });
+  container.append(offered, result, tokenForm(container.id, done));
+  const found = (await personas()).filter(({ role }) => roles.includes(role));
+  const buttons = found.map(({ name, title, role }) => h('button', { type: 'button', class: 'button', data: { role, persona: name }, onclick: () => enter(name) }, title));
+  offered.append(...buttons);
+  if (found.length === 0) container.querySelector('details').open = true;
 
-  async function enter(role) {
+  async function enter(persona) {
     for (const button of buttons) button.disabled = true;
     text(result, 'Logging in…');
     try {
-      await devLogin({ role });
+      const { role } = await devLogin({ persona });
       text(result, '');
       done(role);
     } catch (error) {
@@ -34,4 +32,19 @@ export function loginForm(container, roles, done) {
       for (const button of buttons) button.disabled = false;
     }
   }
+}
+
+function tokenForm(prefix, done) {
+  const field = h('input', { id: `${prefix}-token`, type: 'password', autocomplete: 'off', spellcheck: 'false', 'aria-describedby': `${prefix}-hint` });
+  const use = (event) => {
+    event.preventDefault();
+    if (!field.value.trim()) return;
+    useToken(field.value, null);
+    field.value = '';
+    done(null);
+  };
+  return h('details', {}, h('summary', {}, 'I have a token'),
+    h('form', { class: 'token', onsubmit: use }, h('label', { for: field.id }, 'Access token'),
+      h('div', { class: 'row' }, field, h('button', { class: 'button', type: 'submit' }, 'Use token')),
+      h('p', { class: 'hint', id: `${prefix}-hint` }, 'From your own login. It stays in this tab.')));
 }
