@@ -248,6 +248,3 @@ impl Pending {
         ControlNews { session: self.session, id: self.id, target: self.target, outcome, code }
     }
 }
-
-#[cfg(test)]
-mod tests;

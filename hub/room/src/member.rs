@@ -63,6 +63,12 @@ impl Member {
         self.seed.member
     }
 
+    /// The machine that the member holds, and its fence.
+    #[cfg(test)]
+    pub(crate) fn holds(&self) -> Option<(MachineId, u64)> {
+        self.holding.as_ref().map(|held| (held.machine, held.claim.fence))
+    }
+
     /// Whether nothing is lost by forgetting the member: nobody watches or did lately, nothing is held, no visit is active.
     #[must_use]
     pub fn is_idle(&self) -> bool {

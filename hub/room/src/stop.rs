@@ -15,8 +15,8 @@ use smallvec::SmallVec;
 const ISSUERS_MAX: usize = 64;
 /// Readings at rest after a confirmation.
 const REST_READINGS: u8 = 2;
-/// Results remembered for issuers who did not hear them.
-const ENDED_MAX: usize = 4;
+/// Stops remembered for issuers who did not hear the result, and so that an old id never stops under another claim.
+const ENDED_MAX: usize = 16;
 
 /// What the gym must do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,7 @@ struct Pending {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Ended {
     ids: SmallVec<[StopId; 2]>,
+    fence: u64,
     outcome: StopOutcome,
     code: Option<u8>,
     until_mono_ms: i64,
@@ -76,9 +77,15 @@ impl Stops {
 
     /// Somebody who may asks for a stop. A repeat joins, or hears the result again.
     pub(crate) fn ask(&mut self, session: SessionId, id: StopId, fence: u64, mono_ms: i64) -> News {
-        self.ended.retain(|ended| ended.until_mono_ms > mono_ms);
-        if let Some(ended) = self.ended.iter().find(|ended| ended.ids.contains(&id)) {
-            return News::from_elem(StopNews::Result { session, id, outcome: ended.outcome, code: ended.code }, 1);
+        if let Some(at) = self.ended.iter().position(|ended| ended.ids.contains(&id)) {
+            let ended = &self.ended[at];
+            let heard = ended.until_mono_ms > mono_ms;
+            if heard || ended.fence != fence {
+                // An id that was asked under another claim stops nobody: it says so instead.
+                let (outcome, code) = if heard { (ended.outcome, ended.code) } else { (StopOutcome::Unconfirmed, None) };
+                return News::from_elem(StopNews::Result { session, id, outcome, code }, 1);
+            }
+            self.ended.remove(at);
         }
         let mut news = News::new();
         let pending = self.pending.get_or_insert_with(|| {
@@ -190,7 +197,8 @@ impl Stops {
         if self.ended.len() == ENDED_MAX {
             self.ended.remove(0);
         }
-        self.ended.push(Ended { ids, outcome, code, until_mono_ms: mono_ms + STOP_OUTLIVES_LINK_MS });
+        let fence = pending.fence;
+        self.ended.push(Ended { ids, fence, outcome, code, until_mono_ms: mono_ms + STOP_OUTLIVES_LINK_MS });
     }
 }
 

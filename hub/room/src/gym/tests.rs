@@ -4,6 +4,7 @@ mod claims;
 mod controls;
 mod kit;
 mod people;
+mod property;
 mod readings;
 mod restart;
 mod rooms;

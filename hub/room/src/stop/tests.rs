@@ -119,6 +119,16 @@ fn another_claim_ends_the_stop_of_the_one_before() {
 }
 
 #[test]
+fn an_old_id_under_another_claim_is_unconfirmed_however_late_it_comes_and_under_its_own_it_is_a_new_stop() {
+    let mut stops = asked();
+    stops.answered(ID, StopStage::Stopped, None, 100);
+    let late = 100 + STOP_OUTLIVES_LINK_MS;
+    assert_eq!(stops.ask(PHONE, ID, FENCE + 1, late).as_slice(), [result(PHONE, ID, Unconfirmed)]);
+    assert!(!stops.is_pending());
+    assert_eq!(stops.ask(PHONE, ID, FENCE, late).as_slice(), [SEND]);
+}
+
+#[test]
 fn a_crowd_of_issuers_is_bounded_and_each_hears_a_result() {
     let mut stops = asked();
     let mut told = 0;
