@@ -4,9 +4,11 @@
 //! Sees only `protocol`: what it knows of the hub is what any phone or gateway knows, so it finds what they would find. Never links the
 //! hub.
 
+pub mod bench;
 pub mod gateway;
 pub mod gym;
 pub mod peer;
+pub mod scenario;
 pub mod workout;
 
 pub use gateway::{Gateway, MachineSpec, Mischief, SimGateway};

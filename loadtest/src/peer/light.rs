@@ -7,14 +7,16 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::ServerFrame;
 use protocol::frame::Welcome;
 use protocol::wire::Encoding;
+use protocol::{ClientFrame, ServerFrame};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Mutex;
 
 use super::socket::{address_of, dial_tcp};
 use super::{Options, PeerError};
@@ -23,7 +25,7 @@ const SCRATCH_BYTES: usize = 128 * 1024;
 const UPGRADE_BYTES_MAX: usize = 4 * 1024;
 const WAIT: Duration = Duration::from_secs(15);
 /// Longest header of a client frame: two bytes, a 64-bit length, a mask key.
-pub const MASK_FREE_HEAD_MAX: usize = 14;
+const MASK_FREE_HEAD_MAX: usize = 14;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
@@ -71,7 +73,7 @@ impl Light {
     /// [`PeerError`] as [`super::Peer::connect`]; the encoding is MessagePack whatever the options say.
     pub async fn connect(url: &str, options: &Options, mut on_message: impl FnMut(&[u8])) -> Result<(Self, Welcome), PeerError> {
         let mut light = Self::upgrade(url, options).await?;
-        let hello = protocol::ClientFrame::from(options.hello()).to_bytes(Encoding::MessagePack);
+        let hello = ClientFrame::from(options.hello()).to_bytes(Encoding::MessagePack);
         light.send(&hello).await.map_err(|error| PeerError::Send { frame: "hello", source: Some(Box::new(error.into())) })?;
         let mut welcome = None;
         let wait = async {
@@ -173,18 +175,46 @@ impl Light {
         Ok(())
     }
 
-    /// Halves for a sender and a reader of their own: what is left of the input, the read half as a `Light` cannot be split.
+    /// Halves for a sender and a reader of their own.
     #[must_use]
-    pub fn into_split(self) -> (LightReader, OwnedWriteHalf) {
+    pub fn into_split(self) -> (LightReader, LightWriter) {
         let (read, write) = self.stream.into_split();
-        (LightReader { read, rest: self.rest }, write)
+        let writer = LightWriter(Arc::new(Mutex::new(write)));
+        (LightReader { read, rest: self.rest, writer: writer.clone() }, writer)
     }
 }
 
-/// The reading half of a [`Light`]. It answers no pings: for senders that send all the time.
+/// The writing half of a [`Light`], shared by whoever has something to say.
+#[derive(Debug, Clone)]
+pub struct LightWriter(Arc<Mutex<OwnedWriteHalf>>);
+
+impl LightWriter {
+    /// As [`Light::send_framed`].
+    ///
+    /// # Errors
+    /// As [`Light::send`].
+    pub async fn send_framed(&self, framed: &[u8]) -> io::Result<()> {
+        let write = async { self.0.lock().await.write_all(framed).await };
+        tokio::time::timeout(WAIT, write).await?
+    }
+
+    /// Sends one frame.
+    ///
+    /// # Errors
+    /// As [`Light::send`].
+    pub async fn send(&self, frame: &ClientFrame) -> io::Result<()> {
+        let payload = frame.to_bytes(Encoding::MessagePack);
+        let mut framed = Vec::with_capacity(payload.len() + MASK_FREE_HEAD_MAX);
+        masked_frame(2, &payload, &mut framed);
+        self.send_framed(&framed).await
+    }
+}
+
+/// The reading half of a [`Light`].
 pub struct LightReader {
-    read: tokio::net::tcp::OwnedReadHalf,
+    read: OwnedReadHalf,
     rest: Vec<u8>,
+    writer: LightWriter,
 }
 
 impl LightReader {
@@ -193,14 +223,17 @@ impl LightReader {
     /// # Errors
     /// As [`Light::read`].
     pub async fn read(&mut self, mut on_message: impl FnMut(&[u8])) -> io::Result<()> {
-        let mut unanswered = Vec::new();
-        if !self.rest.is_empty() && take_messages(&mut self.rest, &mut on_message, &mut unanswered)? {
-            return Ok(());
+        let mut pong = Vec::new();
+        if self.rest.is_empty() || !take_messages(&mut self.rest, &mut on_message, &mut pong)? {
+            if self.read.read_buf(&mut self.rest).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            take_messages(&mut self.rest, &mut on_message, &mut pong)?;
         }
-        if self.read.read_buf(&mut self.rest).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        if !pong.is_empty() {
+            self.writer.send_framed(&pong).await?;
         }
-        take_messages(&mut self.rest, &mut on_message, &mut unanswered).map(|_took| ())
+        Ok(())
     }
 }
 
@@ -242,6 +275,17 @@ fn walk(bytes: &[u8], on_message: &mut impl FnMut(&[u8]), pong: &mut Vec<u8>) ->
     }
     // A ping alone also ends the wait, so that it is answered.
     Ok((at, any || !pong.is_empty()))
+}
+
+/// The kind of a MessagePack frame, read without decoding the rest.
+#[must_use]
+pub fn kind_of(message: &[u8]) -> Option<u8> {
+    let at = match *message.first()? {
+        0x90..=0x9f => 1,
+        0xdc => 3,
+        _ => return None,
+    };
+    message.get(at).copied()
 }
 
 /// The numbers at the front of a `live` frame in MessagePack, read without decoding the rest.

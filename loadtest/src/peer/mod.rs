@@ -19,7 +19,7 @@ use protocol::wire::{DecodeError, Encoding};
 use protocol::{ClientFrame, CloseReason, RoomName, ServerFrame};
 use tokio::time::Instant;
 
-pub use light::{Light, LiveHead, MASK_FREE_HEAD_MAX, masked_frame};
+pub use light::{Light, LightReader, LightWriter, LiveHead, kind_of, masked_frame};
 pub use options::Options;
 pub use rooms::{Position, Rooms};
 pub use socket::Heard;

@@ -1,0 +1,189 @@
+//! Reads the store beside the hub: an independent witness of what is stored, with its own SQL and none of the hub's code.
+//!
+//! In: a SQLite file or a Postgres URL. Out: rows as canonical bytes (`docs/LOADTEST.md`), counts, totals. The one thing it writes is the
+//! removal of rows, as retention does, for the test that an old buffer stays refused.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context as _;
+use futures_util::TryStreamExt as _;
+use protocol::frame::Totals;
+use protocol::text::Text;
+use protocol::{Field, MachineId, WorkoutId};
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+use sqlx::{AssertSqlSafe, Row as _};
+use uuid::Uuid;
+
+use crate::gateway::{Checksum, canonical_bytes};
+
+/// A store, open.
+pub enum Database {
+    /// SQLite.
+    Sqlite(SqlitePool),
+    /// Postgres.
+    Postgres(PgPool),
+}
+
+/// A stretch of one source's boot that belongs to a workout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// The machine.
+    pub machine: MachineId,
+    /// Which sensor.
+    pub sensor: String,
+    /// The run.
+    pub boot: u32,
+    /// First seq.
+    pub from_seq: u32,
+    /// Last seq.
+    pub to_seq: u32,
+}
+
+/// Runs the same lines with either pool; `$pool` is named in them.
+macro_rules! on {
+    ($database:expr, $pool:ident => $body:expr) => {
+        match $database {
+            Database::Sqlite($pool) => $body,
+            Database::Postgres($pool) => $body,
+        }
+    };
+}
+
+impl Database {
+    /// Opens a SQLite file.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
+    pub async fn sqlite(path: &Path) -> anyhow::Result<Self> {
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(std::time::Duration::from_secs(20));
+        let pool =
+            SqlitePoolOptions::new().max_connections(1).connect_with(options).await.context("could not open the hub's SQLite file")?;
+        Ok(Self::Sqlite(pool))
+    }
+
+    /// Connects to Postgres.
+    ///
+    /// # Errors
+    /// Where it cannot be reached.
+    pub async fn postgres(url: &str) -> anyhow::Result<Self> {
+        let pool = PgPoolOptions::new().max_connections(2).connect(url).await.context("could not reach the hub's Postgres")?;
+        Ok(Self::Postgres(pool))
+    }
+
+    /// All readings of machines, with how many keys stand in it twice.
+    ///
+    /// # Errors
+    /// Where the schema is another than this reader knows.
+    pub async fn checksum(&self) -> anyhow::Result<(Checksum, u64)> {
+        let fields: Vec<&str> = Field::ALL.iter().map(|field| field.name()).collect();
+        let sql = format!(
+            "select sources.owner, sources.sensor, samples.boot, samples.seq, samples.dev_ms, {} from samples join sources on \
+             sources.source = samples.source where sources.kind = 'machine'",
+            fields.join(", ")
+        );
+        let (mut sum, mut duplicate) = (Checksum::default(), 0);
+        on!(self, pool => {
+            let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(pool);
+            while let Some(row) = rows.try_next().await.context("could not read the samples")? {
+                let machine = MachineId(row.try_get::<Uuid, _>(0)?);
+                let sensor: String = row.try_get(1)?;
+                let (boot, seq, dev_ms): (i64, i64, i64) = (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
+                let (mut mask, mut values) = (0_u32, Vec::with_capacity(8));
+                for (at, field) in Field::ALL.into_iter().enumerate() {
+                    if let Some(value) = row.try_get::<Option<i32>, _>(5 + at)? {
+                        mask |= field.mask();
+                        values.push(value);
+                    }
+                }
+                let mut bytes = Vec::with_capacity(80);
+                canonical_bytes(machine, &sensor, boot as u32, seq as u32, dev_ms, mask, &values, &mut bytes);
+                duplicate += u64::from(!sum.add((machine, Text::cut(&sensor), boot as u32, seq as u32), bytes));
+            }
+        });
+        Ok((sum, duplicate))
+    }
+
+    /// The number that a query answers.
+    ///
+    /// # Errors
+    /// Where it cannot be asked.
+    pub async fn count(&self, sql: &'static str) -> anyhow::Result<i64> {
+        on!(self, pool => sqlx::query_scalar::<_, i64>(sql).fetch_one(pool).await.with_context(|| format!("could not ask `{sql}`")))
+    }
+
+    /// The newest totals of each workout that has some, with its revision.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub async fn totals(&self) -> anyhow::Result<BTreeMap<WorkoutId, (i64, Totals)>> {
+        let sql = "select workout, revision, totals from workout_totals order by workout, revision";
+        let mut totals = BTreeMap::new();
+        on!(self, pool => {
+            for row in sqlx::query(sql).fetch_all(pool).await.context("could not read the totals")? {
+                let text: String = row.try_get(2)?;
+                let of = serde_json::from_str(&text).context("totals are no JSON")?;
+                totals.insert(WorkoutId(row.try_get::<Uuid, _>(0)?), (row.try_get(1)?, of));
+            }
+        });
+        Ok(totals)
+    }
+
+    /// What belongs to a workout.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub async fn ranges(&self, workout: WorkoutId) -> anyhow::Result<Vec<Range>> {
+        let (sqlite, postgres) = (
+            "select sources.owner, sources.sensor, boot, from_seq, to_seq from workout_ranges join sources using (source) where workout = ?",
+            "select sources.owner, sources.sensor, boot, from_seq, to_seq from workout_ranges join sources using (source) where workout = $1",
+        );
+        let mut ranges = Vec::new();
+        let sql = if matches!(self, Self::Sqlite(_)) { sqlite } else { postgres };
+        on!(self, pool => {
+            for row in sqlx::query(sql).bind(workout.0).fetch_all(pool).await.context("could not read the ranges of a workout")? {
+                ranges.push(Range {
+                    machine: MachineId(row.try_get::<Uuid, _>(0)?),
+                    sensor: row.try_get(1)?,
+                    boot: row.try_get::<i64, _>(2)? as u32,
+                    from_seq: row.try_get::<i64, _>(3)? as u32,
+                    to_seq: row.try_get::<i64, _>(4)? as u32,
+                });
+            }
+        });
+        Ok(ranges)
+    }
+
+    /// Removes the readings of a machine, as retention does; the ranges of its boots stay.
+    ///
+    /// # Errors
+    /// Where they cannot be removed.
+    pub async fn remove_samples_of(&self, machine: MachineId) -> anyhow::Result<u64> {
+        let (sqlite, postgres) = (
+            "delete from samples where source in (select source from sources where owner = ?)",
+            "delete from samples where source in (select source from sources where owner = $1)",
+        );
+        match self {
+            Self::Sqlite(pool) => {
+                Ok(sqlx::query(sqlite).bind(machine.0).execute(pool).await.context("could not remove samples")?.rows_affected())
+            }
+            Self::Postgres(pool) => {
+                Ok(sqlx::query(postgres).bind(machine.0).execute(pool).await.context("could not remove samples")?.rows_affected())
+            }
+        }
+    }
+
+    /// How many readings of a machine are stored.
+    ///
+    /// # Errors
+    /// Where it cannot be asked.
+    pub async fn samples_of(&self, machine: MachineId) -> anyhow::Result<i64> {
+        let (sqlite, postgres) = (
+            "select count(*) from samples where source in (select source from sources where owner = ?)",
+            "select count(*) from samples where source in (select source from sources where owner = $1)",
+        );
+        let sql = if matches!(self, Self::Sqlite(_)) { sqlite } else { postgres };
+        on!(self, pool => sqlx::query_scalar::<_, i64>(sql).bind(machine.0).fetch_one(pool).await.context("could not count samples"))
+    }
+}

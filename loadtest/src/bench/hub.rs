@@ -1,0 +1,175 @@
+//! The hub under test: a child process with a temporary folder, a free port and a configuration of its own, or one that runs elsewhere.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+
+use super::postgres::free_port;
+use super::token::{AUDIENCE, ISSUER};
+
+/// A hub that is not ready by then will not be.
+const READY: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(20);
+
+/// Where to find the hub's binary: as told, else beside this one.
+///
+/// # Errors
+/// Where there is none.
+pub fn find_binary(told: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(path) = told {
+        ensure!(path.exists(), "--hub-binary {}: no such file", path.display());
+        return Ok(path.to_owned());
+    }
+    let own = std::env::current_exe().context("where this binary is")?;
+    // Tests and examples live one folder below.
+    for folder in own.ancestors().skip(1).take(2) {
+        let beside = folder.join("spotter");
+        if beside.is_file() {
+            return Ok(beside);
+        }
+    }
+    bail!("no `spotter` beside {}: build it (cargo build --release), or give --hub-binary", own.display())
+}
+
+/// A hub as a child process.
+pub struct HubChild {
+    binary: PathBuf,
+    port: u16,
+    child: Option<Child>,
+    folder: TempDir,
+}
+
+impl HubChild {
+    /// Starts a hub on a store; `store_url` none is SQLite in its own folder. `secret` signs the tokens that it takes.
+    ///
+    /// # Errors
+    /// Where it does not start or does not become ready; with the end of its log.
+    pub async fn start(binary: PathBuf, store_url: Option<&str>, secret: &str) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("loadtest-hub-").tempdir().context("no temporary folder")?;
+        let port = free_port()?;
+        let sqlite = format!("sqlite:{}", folder.path().join("spotter.db").display());
+        let config = configuration(port, store_url.unwrap_or(&sqlite), secret, folder.path());
+        std::fs::write(folder.path().join("spotter.toml"), config).context("could not write the hub's configuration")?;
+        let mut hub = Self { binary, port, child: None, folder };
+        hub.run().await?;
+        Ok(hub)
+    }
+
+    /// Starts the process again after [`HubChild::kill`], on the same store and port, and waits until it is ready.
+    ///
+    /// # Errors
+    /// As [`HubChild::start`].
+    pub async fn run(&mut self) -> anyhow::Result<()> {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).context("could not open the hub's log")?;
+        let child = Command::new(&self.binary)
+            .arg("serve")
+            .arg("--config")
+            .arg(self.folder.path().join("spotter.toml"))
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("could not start {}", self.binary.display()))?;
+        self.child = Some(child);
+        self.ready().await
+    }
+
+    async fn ready(&mut self) -> anyhow::Result<()> {
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).no_proxy().build().context("no HTTP client")?;
+        let (url, deadline) = (format!("{}/ready", self.http()), Instant::now() + READY);
+        loop {
+            let child = self.child.as_mut().context("the hub was not started")?;
+            if let Some(status) = child.try_wait()? {
+                bail!("the hub ended with {status}:\n{}", self.log_end());
+            }
+            if client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "the hub was not ready within {READY:?}:\n{}", self.log_end());
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// SIGKILL, as the power goes. Returns when the process is gone.
+    ///
+    /// # Errors
+    /// Where it cannot be killed.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill().await.context("could not kill the hub")?;
+        }
+        Ok(())
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn http(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Process id of the running hub.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
+
+    /// The SQLite file, where that is its store.
+    #[must_use]
+    pub fn sqlite_path(&self) -> PathBuf {
+        self.folder.path().join("spotter.db")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// The last lines of its log.
+    #[must_use]
+    pub fn log_end(&self) -> String {
+        let log = std::fs::read_to_string(self.log_path()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+}
+
+/// The `dev` profile with an issuer of ours, limits that a load generator on one address needs, and quiet logs.
+fn configuration(port: u16, store_url: &str, secret: &str, folder: &Path) -> String {
+    let key = folder.join("issuer.p8");
+    format!(
+        r#"profile = "dev"
+[listen]
+address = "127.0.0.1:{port}"
+[store]
+url = "{store_url}"
+[dev]
+hs256 = true
+issuer_key = "{}"
+[log]
+level = "warn"
+[limits]
+unauthenticated = 50000
+unauthenticated_per_address = 50000
+gateway_frames_per_s = 200000
+gateway_frames_burst = 400000
+gateway_bytes_per_s = "256MiB"
+gateway_bytes_burst = "256MiB"
+requests_per_address_per_hour = 1000000
+requests_per_subject_per_minute = 100000
+[[auth.issuers]]
+issuer = "{ISSUER}"
+audience = ["{AUDIENCE}"]
+algorithms = ["HS256"]
+[[auth.issuers.keys]]
+algorithm = "HS256"
+secret = "{secret}"
+"#,
+        key.display()
+    )
+}

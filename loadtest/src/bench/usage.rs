@@ -1,0 +1,56 @@
+//! What a process uses, read from `/proc`: CPU time and resident memory.
+
+use anyhow::Context as _;
+
+/// Clock ticks a second in `/proc/PID/stat`; fixed on Linux (`man 5 proc`, sysconf `_SC_CLK_TCK`).
+const TICKS_PER_S: f64 = 100.0;
+const PAGE_KIB: u64 = 4;
+
+/// CPU seconds of all threads so far, user and system.
+///
+/// # Errors
+/// Where the process is gone.
+pub fn cpu_s(pid: u32) -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid} is gone"))?;
+    parse_cpu_s(&stat).with_context(|| format!("/proc/{pid}/stat is not as expected"))
+}
+
+fn parse_cpu_s(stat: &str) -> Option<f64> {
+    // The second field is the name in brackets and may hold spaces; utime and stime are fields 14 and 15.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let (user, system): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some((user + system) / TICKS_PER_S)
+}
+
+/// Resident memory, KiB.
+///
+/// # Errors
+/// Where the process is gone.
+pub fn rss_kib(pid: u32) -> anyhow::Result<u64> {
+    let exact = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok();
+    let rss = exact.as_deref().and_then(|text| text.lines().find_map(|line| line.strip_prefix("Rss:")));
+    if let Some(kib) = rss.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse().ok()) {
+        return Ok(kib);
+    }
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).with_context(|| format!("process {pid} is gone"))?;
+    let pages: u64 = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).context("/proc/PID/statm is not as expected")?;
+    Ok(pages * PAGE_KIB)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_spaces_and_brackets_is_no_field() {
+        let stat = "42 (a (b) c) S 1 1 1 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 4 0 100 1 1";
+        assert_eq!(parse_cpu_s(stat), Some(3.0));
+    }
+
+    #[test]
+    fn this_process_uses_something() {
+        let pid = std::process::id();
+        assert!(rss_kib(pid).unwrap() > 1_000);
+        assert!(cpu_s(pid).unwrap() >= 0.0);
+    }
+}

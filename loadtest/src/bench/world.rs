@@ -1,0 +1,112 @@
+//! A provisioned world of one tenant: gym, gateways, machines, members, made over the hub's HTTP API as an operator's backend would.
+
+use anyhow::{Context as _, bail};
+use protocol::frame::{MachineKind, Role};
+use protocol::{GatewayId, GymId, MachineId, MemberId, TeamId};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::Bench;
+
+/// Things in one request; the API takes bulk in bounded bodies.
+const BULK: usize = 500;
+
+/// A machine to provision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMachine {
+    /// Its id.
+    pub machine: MachineId,
+    /// Kind.
+    pub kind: MachineKind,
+    /// The gateway that carries it.
+    pub gateway: GatewayId,
+}
+
+/// A gym of a fresh tenant.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The gym.
+    pub gym: GymId,
+    /// The team that all members are in.
+    pub team: TeamId,
+    service: String,
+}
+
+impl World {
+    /// Makes the gym.
+    ///
+    /// # Errors
+    /// What the API answered.
+    pub async fn new(bench: &Bench) -> anyhow::Result<Self> {
+        let world = Self {
+            gym: GymId(Uuid::now_v7()),
+            team: TeamId(Uuid::now_v7()),
+            service: bench.minter.token(Role::Service, Uuid::now_v7(), &[], &[]),
+        };
+        let gym = json!({ "gym": world.gym, "name": "Load gym", "time_zone": "Europe/Rome", "units": "metric" });
+        world.put(bench, "gyms", &json!({ "gyms": [gym] })).await?;
+        Ok(world)
+    }
+
+    /// Provisions gateways.
+    ///
+    /// # Errors
+    /// What the API answered.
+    pub async fn gateways(&self, bench: &Bench, count: usize) -> anyhow::Result<Vec<GatewayId>> {
+        let gateways: Vec<GatewayId> = (0..count).map(|_| GatewayId(Uuid::now_v7())).collect();
+        let rows: Vec<Value> = gateways.iter().map(|id| json!({ "gateway": id, "gym": self.gym, "name": "Load gateway" })).collect();
+        self.put(bench, "gateways", &json!({ "gateways": rows })).await?;
+        Ok(gateways)
+    }
+
+    /// Provisions machines on their gateways.
+    ///
+    /// # Errors
+    /// What the API answered.
+    pub async fn machines(&self, bench: &Bench, machines: &[NewMachine]) -> anyhow::Result<()> {
+        for chunk in machines.chunks(BULK) {
+            let rows: Vec<Value> = chunk
+                .iter()
+                .enumerate()
+                .map(|(number, new)| {
+                    json!({ "machine": new.machine, "gym": self.gym, "gateway": new.gateway, "name": format!("Machine {number}"),
+                        "location": "Load floor", "kind": new.kind, "powered": new.kind == MachineKind::Treadmill })
+                })
+                .collect();
+            self.put(bench, "machines", &json!({ "machines": rows })).await?;
+        }
+        Ok(())
+    }
+
+    /// Provisions members in the team, with consent to have their health data processed.
+    ///
+    /// # Errors
+    /// What the API answered.
+    pub async fn members(&self, bench: &Bench, count: usize) -> anyhow::Result<Vec<MemberId>> {
+        let members: Vec<MemberId> = (0..count).map(|_| MemberId(Uuid::now_v7())).collect();
+        let consents = json!({ "processing": true, "health": true, "marketing": false, "wall": false });
+        let rows: Vec<Value> = members.iter().map(|id| json!({ "member": id, "handle": "Load", "consents": consents })).collect();
+        self.put(bench, "members", &json!({ "members": rows })).await?;
+        let team = json!({ "team": self.team, "name": "Load team", "members": members, "coaches": [] });
+        self.put(bench, "teams", &json!({ "teams": [team] })).await?;
+        Ok(members)
+    }
+
+    /// A token for somebody in this gym (and, for a coach, the team).
+    #[must_use]
+    pub fn token(&self, bench: &Bench, role: Role, subject: Uuid) -> String {
+        let teams: &[TeamId] = if role == Role::Coach { std::slice::from_ref(&self.team) } else { &[] };
+        bench.minter.token(role, subject, &[self.gym], teams)
+    }
+
+    async fn put(&self, bench: &Bench, what: &str, body: &Value) -> anyhow::Result<()> {
+        let url = format!("{}/v1/{what}", bench.http());
+        let request = bench.client().put(&url).bearer_auth(&self.service).json(body);
+        let answer = request.send().await.with_context(|| format!("could not reach {url}"))?;
+        let status = answer.status();
+        if !status.is_success() {
+            bail!("PUT {url} answered {status}: {}", answer.text().await.unwrap_or_default());
+        }
+        Ok(())
+    }
+}

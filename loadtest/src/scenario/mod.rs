@@ -1,0 +1,7 @@
+//! Scenarios: each starts what it needs, shows where it is, ends by itself, and returns one [`Report`](crate::bench::Report).
+
+pub mod fanout;
+pub mod idle;
+pub mod ingest;
+// pub mod replay;
+pub mod stop;
