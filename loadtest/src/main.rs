@@ -1,3 +1,78 @@
-//! The `loadtest` binary: scenarios come with the hub that they measure.
+//! The `loadtest` binary: one scenario a run, progress on standard error, one JSON object as the last line of standard output.
+//!
+//! Exit status 1 where something that must hold does not. Scenarios and names: `docs/LOADTEST.md`.
 
-fn main() {}
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use loadtest::bench::{BenchArgs, Report, progress};
+use loadtest::scenario::{fanout, idle, ingest, replay, stop};
+
+/// Plays gyms, machines and phones towards a hub, and says what it found.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(flatten)]
+    bench: BenchArgs,
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Debug, Subcommand)]
+enum Scenario {
+    /// Recorded workouts through simulated gateways, with faults; then the store is held against the machines' own record.
+    Replay(replay::ReplayArgs),
+    /// Many sessions that watch a room while nothing happens.
+    Idle(idle::IdleArgs),
+    /// One machine watched by 500.
+    Fanout,
+    /// A thousand machines watched by two each.
+    Pairs,
+    /// A hundred machines on a floor watched by 500.
+    Wall,
+    /// Readings stored a second, each exactly once.
+    Ingest(ingest::IngestArgs),
+    /// Stops behind a replay storm on the same socket.
+    Stop(stop::StopArgs),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let report = run(&cli).await.unwrap_or_else(|error| {
+        progress(&format!("{error:#}"));
+        let mut report = Report::new(cli.scenario.name());
+        report.require(false, || format!("{error:#}"));
+        report
+    });
+    // A closed standard output leaves the exit status.
+    writeln!(std::io::stdout(), "{}", report.line()).ok();
+    if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+impl Scenario {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Replay(_) => "replay",
+            Self::Idle(_) => "idle",
+            Self::Fanout => "fanout",
+            Self::Pairs => "pairs",
+            Self::Wall => "wall",
+            Self::Ingest(_) => "ingest",
+            Self::Stop(_) => "stop",
+        }
+    }
+}
+
+async fn run(cli: &Cli) -> anyhow::Result<Report> {
+    match &cli.scenario {
+        Scenario::Replay(own) => replay::run(&cli.bench, own).await,
+        Scenario::Idle(own) => idle::run(&cli.bench, own).await,
+        Scenario::Fanout => fanout::fanout(&cli.bench).await,
+        Scenario::Pairs => fanout::pairs(&cli.bench).await,
+        Scenario::Wall => fanout::wall(&cli.bench).await,
+        Scenario::Ingest(own) => ingest::run(&cli.bench, own).await,
+        Scenario::Stop(own) => stop::run(&cli.bench, own).await,
+    }
+}

@@ -12,9 +12,9 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 /// `iss` of the tokens.
-pub const ISSUER: &str = "spotter:loadtest";
+pub(super) const ISSUER: &str = "spotter:loadtest";
 /// `aud` of the tokens.
-pub const AUDIENCE: &str = "spotter";
+pub(super) const AUDIENCE: &str = "spotter";
 /// Longer than any run.
 const LIFE_S: f64 = 24.0 * 3_600.0;
 /// So that a hub whose clock is a little behind takes them too.

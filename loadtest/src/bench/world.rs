@@ -43,8 +43,8 @@ impl World {
             team: TeamId(Uuid::now_v7()),
             service: bench.minter.token(Role::Service, Uuid::now_v7(), &[], &[]),
         };
-        let gym = json!({ "gym": world.gym, "name": "Load gym", "time_zone": "Europe/Rome", "units": "metric" });
-        world.put(bench, "gyms", &json!({ "gyms": [gym] })).await?;
+        let gym = json!({ "gym": world.gym, "name": "Load gym", "time_zone": "Europe/Rome", "units": "metric", "addresses": [] });
+        world.put(bench, "gyms", &json!([gym])).await?;
         Ok(world)
     }
 
@@ -55,7 +55,7 @@ impl World {
     pub async fn gateways(&self, bench: &Bench, count: usize) -> anyhow::Result<Vec<GatewayId>> {
         let gateways: Vec<GatewayId> = (0..count).map(|_| GatewayId(Uuid::now_v7())).collect();
         let rows: Vec<Value> = gateways.iter().map(|id| json!({ "gateway": id, "gym": self.gym, "name": "Load gateway" })).collect();
-        self.put(bench, "gateways", &json!({ "gateways": rows })).await?;
+        self.put(bench, "gateways", &json!(rows)).await?;
         Ok(gateways)
     }
 
@@ -73,7 +73,7 @@ impl World {
                         "location": "Load floor", "kind": new.kind, "powered": new.kind == MachineKind::Treadmill })
                 })
                 .collect();
-            self.put(bench, "machines", &json!({ "machines": rows })).await?;
+            self.put(bench, "machines", &json!(rows)).await?;
         }
         Ok(())
     }
@@ -86,9 +86,9 @@ impl World {
         let members: Vec<MemberId> = (0..count).map(|_| MemberId(Uuid::now_v7())).collect();
         let consents = json!({ "processing": true, "health": true, "marketing": false, "wall": false });
         let rows: Vec<Value> = members.iter().map(|id| json!({ "member": id, "handle": "Load", "consents": consents })).collect();
-        self.put(bench, "members", &json!({ "members": rows })).await?;
+        self.put(bench, "members", &json!(rows)).await?;
         let team = json!({ "team": self.team, "name": "Load team", "members": members, "coaches": [] });
-        self.put(bench, "teams", &json!({ "teams": [team] })).await?;
+        self.put(bench, "teams", &json!([team])).await?;
         Ok(members)
     }
 
@@ -99,13 +99,15 @@ impl World {
         bench.minter.token(role, subject, &[self.gym], teams)
     }
 
-    async fn put(&self, bench: &Bench, what: &str, body: &Value) -> anyhow::Result<()> {
+    async fn put(&self, bench: &Bench, what: &str, items: &Value) -> anyhow::Result<()> {
         let url = format!("{}/v1/{what}", bench.http());
-        let request = bench.client().put(&url).bearer_auth(&self.service).json(body);
+        let request = bench.client().put(&url).bearer_auth(&self.service).json(&json!({ "items": items }));
         let answer = request.send().await.with_context(|| format!("could not reach {url}"))?;
-        let status = answer.status();
-        if !status.is_success() {
-            bail!("PUT {url} answered {status}: {}", answer.text().await.unwrap_or_default());
+        let (status, text) = (answer.status(), answer.text().await.unwrap_or_default());
+        let results: Value = serde_json::from_str(&text).unwrap_or_default();
+        let all_stored = results["results"].as_array().is_some_and(|all| all.iter().all(|result| result["stored"] == true));
+        if !status.is_success() || !all_stored {
+            bail!("PUT {url} answered {status}: {text}");
         }
         Ok(())
     }

@@ -54,6 +54,8 @@ pub struct MachineSpec {
     pub buffer_max: usize,
     /// The boot it starts with.
     pub boot: u32,
+    /// Keeps everything it ever numbered, for [`super::Gateway::with_old_buffers`].
+    pub archive: bool,
 }
 
 impl MachineSpec {
@@ -84,6 +86,7 @@ impl MachineSpec {
             skew: Skew::Uptime,
             buffer_max: 20_000,
             boot: 1,
+            archive: false,
         }
     }
 }
@@ -224,6 +227,24 @@ impl Machine {
     pub fn set_temper(&mut self, temper: Temper) {
         self.spec.temper = temper;
         self.console.set_temper(temper);
+    }
+
+    /// Goes on after a reboot: the new boot counts by the new clock, what is played goes on where it was.
+    pub(super) fn restart(&mut self, clock: DeviceClock, source: Source) {
+        self.clock = clock;
+        self.sources.push(source);
+        if let Some(play) = &mut self.play {
+            play.started_dev_ms = clock.at(play.started_ms);
+        }
+    }
+
+    /// The same machine with buffers that were never told what is stored; idle and unclaimed.
+    pub(super) fn with_old_buffers(&self) -> Self {
+        let mut old = self.clone();
+        old.sources = self.sources.iter().map(Source::with_old_buffer).collect();
+        (old.claim, old.code, old.play, old.lifting, old.resting) = (None, None, None, None, None);
+        (old.state, old.user_present) = (MachineStatus::Idle, false);
+        old
     }
 
     pub(super) fn hello(&self) -> MachineHello {

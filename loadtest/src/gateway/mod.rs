@@ -92,6 +92,7 @@ impl Gateway {
             let slot = gateway.slot(index, 0);
             let nonce = gateway.dice.roll() as u32;
             let source = Source::new(slot, spec.machine, "ftms", index as u16, spec.boot, nonce, spec.buffer_max);
+            let source = if spec.archive { source.archived() } else { source };
             gateway.by_id.insert(spec.machine, index);
             gateway.machines.push(Machine::new(spec, index as u16, clock, source));
         }
@@ -169,14 +170,31 @@ impl Gateway {
         let slot = self.slot(at, self.machines[at].sources.len());
         let nonce = self.dice.roll() as u32;
         let unit = &mut self.machines[at];
-        unit.clock = unit.spec.skew.clock(now_ms, now_ms + self.utc_minus_now_ms, speed);
+        let clock = unit.spec.skew.clock(now_ms, now_ms + self.utc_minus_now_ms, speed);
         let boot = unit.sources.last().map_or(0, Source::boot) + 1;
-        unit.sources.push(Source::new(slot, machine, "ftms", unit.index, boot, nonce, unit.spec.buffer_max));
+        let source = Source::new(slot, machine, "ftms", unit.index, boot, nonce, unit.spec.buffer_max);
+        unit.restart(clock, if unit.spec.archive { source.archived() } else { source });
         if self.connected {
             self.outbox.push(unit.hello().into());
             let bind = unit.sources.last_mut().map(Source::bind);
             self.outbox.extend(bind.map(ClientFrame::from));
         }
+    }
+
+    /// This gateway as it would be if nobody had ever told it what is stored: every archived reading is in its buffers again.
+    #[must_use]
+    pub fn with_old_buffers(&self) -> Self {
+        let mut old = self.clone();
+        old.machines = self.machines.iter().map(Machine::with_old_buffers).collect();
+        old.disconnected();
+        (old.mischief, old.counts) = (Mischief::default(), Counts::default());
+        old
+    }
+
+    /// Slot of the running boot of a machine.
+    #[must_use]
+    pub fn running_slot(&self, machine: MachineId) -> Option<u16> {
+        self.machine(machine)?.sources.last().map(|source| source.slot)
     }
 
     /// A connection stands and was welcomed: every machine says hello and binds the sources that still have something to say.

@@ -3,10 +3,12 @@
 //! Owns the socket. The core stands behind a mutex that is held for no await, so that tests and scenarios look into it and
 //! press keys at its machines.
 
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use protocol::{ClientFrame, MachineId};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -36,7 +38,12 @@ struct Shared {
     /// Whether the link is up; down, the socket is cut and not opened again.
     online: watch::Sender<bool>,
     last_error: Mutex<Option<String>>,
+    /// When the last readings of each slot left, for latencies.
+    left: Mutex<HashMap<u16, VecDeque<(u32, Instant)>>>,
 }
+
+/// Readings of one slot whose leaving is remembered.
+const LEFT_MAX: usize = 256;
 
 /// A running simulated gateway. Ends when dropped.
 pub struct SimGateway {
@@ -49,7 +56,12 @@ impl SimGateway {
     /// Starts a gateway that connects to `url` and stays connected until dropped or taken offline.
     #[must_use]
     pub fn start(url: &str, options: Options, specs: Vec<MachineSpec>, speed: f64, mischief: Mischief, seed: u64) -> Self {
-        let core = Gateway::new(specs, speed, 0, utc_ms(), mischief, seed);
+        Self::start_core(url, options, Gateway::new(specs, speed, 0, utc_ms(), mischief, seed), speed)
+    }
+
+    /// Starts a gateway that exists already; its time goes on from 0.
+    #[must_use]
+    pub fn start_core(url: &str, options: Options, core: Gateway, speed: f64) -> Self {
         let shared = Arc::new(Shared {
             core: Mutex::new(core),
             started: Instant::now(),
@@ -58,6 +70,7 @@ impl SimGateway {
             changed: watch::Sender::new(0),
             online: watch::Sender::new(true),
             last_error: Mutex::new(None),
+            left: Mutex::new(HashMap::new()),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(run(url.to_owned(), options, shared.clone()));
@@ -82,6 +95,14 @@ impl SimGateway {
         let done = act(&mut self.shared.core(), now_ms);
         self.shared.wake.notify_one();
         done
+    }
+
+    /// When a reading of the running boot of a machine left for the first time; none for old ones.
+    #[must_use]
+    pub fn left_at(&self, machine: MachineId, seq: u32) -> Option<Instant> {
+        let slot = self.shared.core().running_slot(machine)?;
+        let left = self.shared.left.lock().expect("no holder of this lock panics");
+        left.get(&slot)?.iter().find(|(other, _)| *other == seq).map(|(_, at)| *at)
     }
 
     /// Cuts the link, or lets it come back.
@@ -129,6 +150,25 @@ impl Shared {
 
     fn tell_change(&self) {
         self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn note_leaving(&self, frames: &[ClientFrame]) {
+        let now = Instant::now();
+        let mut left = self.left.lock().expect("no holder of this lock panics");
+        for frame in frames {
+            let (slot, seq) = match frame {
+                ClientFrame::Sample(sample) => (sample.slot, sample.seq),
+                ClientFrame::FtmsRaw(raw) => (raw.slot, raw.seq),
+                _ => continue,
+            };
+            let of_slot = left.entry(slot).or_default();
+            if of_slot.iter().all(|(other, _)| *other != seq) {
+                if of_slot.len() == LEFT_MAX {
+                    of_slot.pop_front();
+                }
+                of_slot.push_back((seq, now));
+            }
+        }
     }
 
     fn tick(&self) {
@@ -200,6 +240,7 @@ async fn serve(mut peer: Peer, shared: &Shared, online: &mut watch::Receiver<boo
     loop {
         shared.tick();
         let frames = shared.core().take_frames();
+        shared.note_leaving(&frames);
         peer.send_all(&frames).await?;
         let deadline = Instant::now() + shared.wait();
         tokio::select! {

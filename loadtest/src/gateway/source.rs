@@ -82,6 +82,8 @@ pub struct Source {
     rate_per_s: u32,
     budget: f64,
     held_back: bool,
+    /// Everything ever numbered, kept beside the buffer for replays of old buffers.
+    archive: Option<Vec<Held>>,
 }
 
 impl Source {
@@ -108,7 +110,26 @@ impl Source {
             rate_per_s: 0,
             budget: 0.0,
             held_back: false,
+            archive: None,
         }
+    }
+
+    /// Keeps everything ever numbered from now on.
+    #[must_use]
+    pub fn archived(mut self) -> Self {
+        self.archive = Some(Vec::new());
+        self
+    }
+
+    /// This source as it would be with a buffer that was never told what is stored.
+    #[must_use]
+    pub(super) fn with_old_buffer(&self) -> Self {
+        let mut old = self.clone();
+        old.buffer = self.archive.iter().flatten().cloned().collect();
+        old.buffer_max = old.buffer.len().max(1);
+        (old.stored, old.lost, old.lost_untold) = (SeqRanges::new(), SeqRanges::new(), SeqRanges::new());
+        old.unbound();
+        old
     }
 
     /// The run of the source.
@@ -178,6 +199,9 @@ impl Source {
         if self.live {
             self.offered_through = self.last_seq;
             out.push(held.frame(self.slot));
+        }
+        if let Some(archive) = &mut self.archive {
+            archive.push(held.clone());
         }
         self.buffer.push_back(held);
         self.last_seq

@@ -3,5 +3,5 @@
 pub mod fanout;
 pub mod idle;
 pub mod ingest;
-// pub mod replay;
+pub mod replay;
 pub mod stop;

@@ -1,0 +1,129 @@
+//! Holds the store against the machines' own record: rows by key and content, totals by recomputing, old buffers by sending them again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use protocol::WorkoutId;
+use protocol::frame::Totals;
+use protocol::totals::BootTotals;
+
+use super::floor::Floor;
+use super::phone::Seen;
+use crate::bench::{Bench, Database, Range, Report, progress};
+use crate::gateway::{Checksum, Expected, Said, SimGateway};
+use crate::peer::Options;
+
+const OLD_BUFFER_WAIT: Duration = Duration::from_secs(60);
+/// Keys named in a failure.
+const NAMED: usize = 3;
+
+/// Every row once, with the content that its machine gave it, and nothing else.
+pub(super) async fn rows(bench: &Bench, floor: &Floor, report: &mut Report) -> anyhow::Result<()> {
+    progress("replay: counting the store");
+    let database = bench.database().await?;
+    let expected = floor.expected();
+    let wanted = Checksum::of(&expected);
+    let (stored, duplicate) = database.checksum().await?;
+    let (lost, differ) = wanted.beyond(&stored);
+    let (ghost, _) = stored.beyond(&wanted);
+    report.set("rows", stored.count());
+    report.set("rows_expected", wanted.count());
+    report.set("checksum", stored.hex());
+    report.set("checksum_expected", wanted.hex());
+    report.set("lost", lost.len());
+    report.set("duplicate", duplicate);
+    report.set("ghost", ghost.len());
+    report.require(lost.is_empty(), || format!("{} rows lost, such as {:?}", lost.len(), &lost[..lost.len().min(NAMED)]));
+    report.require(duplicate == 0, || format!("{duplicate} keys stored twice"));
+    report.require(ghost.is_empty(), || format!("{} rows that nobody sent, such as {:?}", ghost.len(), &ghost[..ghost.len().min(NAMED)]));
+    report.require(differ.is_empty(), || {
+        format!("{} rows with other content, such as {:?}", differ.len(), &differ[..differ.len().min(NAMED)])
+    });
+    report.require(stored.hex() == wanted.hex(), || "the checksums differ".to_owned());
+    let strokes = expected.iter().filter(|row| matches!(row.said, Said::Stroke(_))).count();
+    let stored_strokes = database.count("select count(*) from strokes").await?;
+    report.require(stored_strokes == strokes as i64, || format!("{stored_strokes} strokes stored, of {strokes}"));
+    let quarantined = database.count("select count(*) from quarantine").await?;
+    report.set("quarantined", quarantined);
+    report.require(quarantined == 0, || format!("{quarantined} rows in quarantine"));
+    Ok(())
+}
+
+/// Sealed totals equal what their rows add up to, and each workout has all rows of its machine.
+pub(super) async fn totals(bench: &Bench, floor: &Floor, seen: &[Seen], report: &mut Report) -> anyhow::Result<()> {
+    let database = bench.database().await?;
+    let (expected, stored) = (floor.expected(), database.totals().await?);
+    let mut equal = 0;
+    for phone in seen {
+        let (Some(workout), Some(machine)) = (phone.workout, phone.machine) else { continue };
+        let ranges = database.ranges(workout).await?;
+        let again = add_up(&expected, &ranges);
+        let of_machine = expected.iter().filter(|row| row.machine == machine && matches!(row.said, Said::Reading(_))).count();
+        let sealed = stored.get(&workout).map(|(_, totals)| *totals);
+        report.require(sealed == Some(again), || differing(workout, sealed, again));
+        report.require(again.readings == of_machine as u64, || {
+            format!("workout {workout} owns {} readings of the {of_machine} of its machine", again.readings)
+        });
+        report.require(phone.sealed.is_some(), || format!("the phone never heard that workout {workout} is sealed"));
+        equal += u64::from(sealed == Some(again));
+    }
+    report.set("sealed", stored.len());
+    report.set("totals_equal", equal);
+    Ok(())
+}
+
+fn differing(workout: WorkoutId, sealed: Option<Totals>, again: Totals) -> String {
+    format!("workout {workout} is sealed with {sealed:?}; its rows add up to {again:?}")
+}
+
+/// Adds up what lies in the ranges, from the machines' own record.
+fn add_up(expected: &[Expected], ranges: &[Range]) -> Totals {
+    let mut boots: BTreeMap<_, (BootTotals, Vec<&Expected>)> = BTreeMap::new();
+    for row in expected {
+        let inside = |range: &&Range| {
+            range.machine == row.machine
+                && *range.sensor == *row.sensor
+                && range.boot == row.boot
+                && (range.from_seq..=range.to_seq).contains(&row.seq)
+        };
+        if ranges.iter().any(|range| inside(&range)) {
+            boots.entry((row.machine, row.boot)).or_default().1.push(row);
+        }
+    }
+    let mut totals = Totals::default();
+    for (mut boot, mut rows) in boots.into_values() {
+        rows.sort_by_key(|row| row.seq);
+        for row in rows {
+            match &row.said {
+                Said::Reading(reading) => boot.reading(row.dev_ms, reading),
+                Said::Rep(_) => boot.rows(1, 0, 0),
+                Said::Set(_) => boot.rows(0, 1, 0),
+                Said::Stroke(_) => boot.rows(0, 0, 1),
+            }
+        }
+        boot.add_to(&mut totals, true);
+    }
+    totals
+}
+
+/// Rows that retention removed stay removed when their old buffer comes back.
+pub(super) async fn old_buffer(bench: &Bench, floor: Floor, report: &mut Report) -> anyhow::Result<()> {
+    progress("replay: sending an old buffer again whose rows are gone");
+    let (url, token, stand) = (bench.ws_url(), floor.tokens[0].clone(), floor.stands[0].clone());
+    let old = floor.gateways[stand.gateway].with(|core, _| core.with_old_buffers());
+    let sent = old.buffered();
+    // The machine is on one gateway at a time.
+    drop(floor);
+    let database: Database = bench.database().await?;
+    let removed = database.remove_samples_of(stand.machine).await.context("could not play retention")?;
+    let gateway = Arc::new(SimGateway::start_core(&url, Options::new(token).device("replay-old"), old, 1.0));
+    gateway.settled(OLD_BUFFER_WAIT).await.context("an old buffer was not refused as stored")?;
+    let back = database.samples_of(stand.machine).await?;
+    report.set("old_buffer_sent", sent);
+    report.set("old_buffer_stored", back);
+    report.require(removed > 0 && sent > 0, || "there was no old buffer to send".to_owned());
+    report.require(back == 0, || format!("{back} rows of an old buffer were stored again"));
+    Ok(())
+}

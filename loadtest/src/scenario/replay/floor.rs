@@ -1,0 +1,94 @@
+//! The machines of a replay: each workout on several, in several tongues, with clocks that go wrong, over two gateways with a bad network.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use protocol::frame::Role;
+use protocol::ftms::Layout;
+use protocol::{MachineId, MemberId};
+use uuid::Uuid;
+
+use super::ReplayArgs;
+use crate::bench::{Bench, BenchArgs, NewMachine, World};
+use crate::gateway::{Expected, MachineSpec, Mischief, SimGateway, Skew, Tongue};
+use crate::peer::Options;
+use crate::workout::Workout;
+
+const GATEWAYS: usize = 2;
+/// One in ten, as in the fault table.
+const MISCHIEF: Mischief = Mischief { duplicate_per_mille: 100, reorder_per_mille: 100 };
+const TONGUES: [Tongue; 3] =
+    [Tongue::Raw { layout: Layout::Xml2017, bytes_max: 20 }, Tongue::Raw { layout: Layout::Gss2024, bytes_max: 185 }, Tongue::Decoded];
+
+/// One machine, its member and its workout.
+#[derive(Debug, Clone)]
+pub(super) struct Stand {
+    pub(super) machine: MachineId,
+    pub(super) member: MemberId,
+    pub(super) gateway: usize,
+    pub(super) workout: Arc<Workout>,
+}
+
+/// Everything on the floor.
+pub(super) struct Floor {
+    pub(super) world: World,
+    pub(super) stands: Vec<Stand>,
+    pub(super) gateways: Vec<Arc<SimGateway>>,
+    pub(super) tokens: Vec<String>,
+    /// Whether the database is away now.
+    pub(super) away: Arc<AtomicBool>,
+    /// Of the longest workout at this speed.
+    pub(super) duration: Duration,
+}
+
+impl Floor {
+    /// Provisions and connects everything.
+    pub(super) async fn open(bench: &Bench, args: &BenchArgs, own: &ReplayArgs, workouts: Vec<Workout>) -> anyhow::Result<Self> {
+        let world = World::new(bench).await?;
+        let gateway_ids = world.gateways(bench, GATEWAYS).await?;
+        let longest_ms = workouts.iter().map(Workout::duration_ms).max().unwrap_or(0);
+        let workouts: Vec<Arc<Workout>> = workouts.into_iter().map(Arc::new).collect();
+        let members = world.members(bench, workouts.len() * own.copies).await?;
+        let (mut stands, mut specs) = (Vec::new(), vec![Vec::new(); GATEWAYS]);
+        let mut machines = Vec::new();
+        for (index, member) in members.into_iter().enumerate() {
+            let workout = workouts[index / own.copies].clone();
+            let (machine, gateway) = (MachineId(Uuid::now_v7()), index % GATEWAYS);
+            let mut spec = MachineSpec::new(machine, workout.kind());
+            (spec.tongue, spec.skew) = (TONGUES[index % TONGUES.len()], Skew::ALL[index % Skew::ALL.len()]);
+            spec.archive = true;
+            machines.push(NewMachine { machine, kind: workout.kind(), gateway: gateway_ids[gateway] });
+            specs[gateway].push(spec);
+            stands.push(Stand { machine, member, gateway, workout });
+        }
+        world.machines(bench, &machines).await?;
+        let tokens: Vec<String> = gateway_ids.iter().map(|gateway| world.token(bench, Role::Gateway, gateway.0)).collect();
+        let start = |(number, specs): (usize, Vec<MachineSpec>)| {
+            let options = Options::new(tokens[number].clone()).device(format!("replay-{number}"));
+            Arc::new(SimGateway::start(&bench.ws_url(), options, specs, own.speed, MISCHIEF, args.seed.wrapping_add(number as u64)))
+        };
+        let gateways = specs.into_iter().enumerate().map(start).collect();
+        let duration = Duration::from_millis((longest_ms as f64 / own.speed) as u64);
+        Ok(Self { world, stands, gateways, tokens, away: Arc::default(), duration })
+    }
+
+    /// Everybody begins.
+    pub(super) fn begin(&self, speed: f64) {
+        for stand in &self.stands {
+            let workout = stand.workout.clone();
+            self.gateways[stand.gateway].with(|core, now_ms| {
+                core.at(stand.machine, |machine, out| machine.play(workout, speed, now_ms, out));
+            });
+        }
+    }
+
+    /// What must be stored, from the sources' own ledgers.
+    pub(super) fn expected(&self) -> Vec<Expected> {
+        self.gateways.iter().flat_map(|gateway| gateway.with(|core, _| core.ledger().rows().to_vec())).collect()
+    }
+
+    pub(super) fn expected_rows(&self) -> usize {
+        self.gateways.iter().map(|gateway| gateway.with(|core, _| core.ledger().rows().len())).sum()
+    }
+}

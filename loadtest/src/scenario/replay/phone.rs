@@ -1,0 +1,206 @@
+//! One member's phone through a replay: claims by code, watches the workout, comes back after every break, gives the machine back.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use protocol::frame::{Claim, ClaimBy, ClaimState, Claimed, EventBody, Release, Role, Snapshot, Totals};
+use protocol::limits::STALE_MS;
+use protocol::text::Text;
+use protocol::{MachineId, RoomName, ServerFrame, WorkoutId};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::floor::{Floor, Stand};
+use crate::bench::{Bench, Latency};
+use crate::gateway::SimGateway;
+use crate::peer::{Options, Peer, PeerError};
+
+const CODE_WAIT: Duration = Duration::from_secs(20);
+const COME_BACK: Duration = Duration::from_millis(250);
+/// After the workouts are over: giving back, and hearing that the workout is sealed.
+const END_WAIT: Duration = Duration::from_secs(100);
+
+/// What a phone saw.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) machine: Option<MachineId>,
+    pub(super) workout: Option<WorkoutId>,
+    pub(super) lives: u64,
+    /// Values shown although older than 3 s.
+    pub(super) stale: u64,
+    /// Values shown after a newer one.
+    pub(super) backwards: u64,
+    pub(super) gaps: u64,
+    /// Claims, fences or workouts that were others after a break.
+    pub(super) moved: Vec<String>,
+    pub(super) sealed: Option<Totals>,
+    pub(super) usual: Latency,
+    pub(super) away: Latency,
+}
+
+/// A member who holds a machine.
+pub(super) struct Training {
+    peer: Option<Peer>,
+    again: Options,
+    machine: MachineId,
+    gateway: Arc<SimGateway>,
+    claimed: Claimed,
+    workout: WorkoutId,
+    newest: HashMap<u16, u32>,
+    seen: Seen,
+    released: bool,
+    /// Whether the database is away now: live values are then counted apart.
+    away: Arc<AtomicBool>,
+}
+
+impl Training {
+    /// Reads the code off the machine's screen, claims it, watches the workout.
+    pub(super) async fn claim(bench: &Bench, floor: &Floor, stand: &Stand) -> anyhow::Result<Self> {
+        let gateway = floor.gateways[stand.gateway].clone();
+        let shows = |core: &crate::gateway::Gateway| core.machine(stand.machine).is_some_and(|machine| machine.code(0).is_some());
+        gateway.wait_for("a code on a screen", CODE_WAIT, shows).await?;
+        let code = gateway.with(|core, now_ms| core.machine(stand.machine).and_then(|machine| machine.code(now_ms)).map(Text::cut));
+        let token = floor.world.token(bench, Role::Member, stand.member.0);
+        let options = Options::new(token).device("replay-phone").room(RoomName::Member(stand.member));
+        let mut peer = Peer::connect(&bench.ws_url(), options).await?;
+        let req = peer.req();
+        let claim = Claim { req, gym: floor.world.gym, by: ClaimBy::Code(code.context("the code ran out")?), hand_over: None };
+        let claimed = peer.request(claim, req, |frame| granted(frame, stand.machine)).await.context("a claim was not granted")?;
+        let workout = claimed.workout.context("a claim was granted without a workout")?;
+        peer.join(RoomName::Workout(workout)).await.context("a member may not watch the own workout")?;
+        let keeps = |core: &crate::gateway::Gateway| core.machine(stand.machine).is_some_and(|machine| machine.claim().is_some());
+        gateway.wait_for("a claim in its memory", CODE_WAIT, keeps).await?;
+        let again = peer.resume();
+        let seen = Seen { machine: Some(stand.machine), workout: Some(workout), ..Seen::default() };
+        let (newest, released, away) = (HashMap::new(), false, floor.away.clone());
+        Ok(Self { peer: Some(peer), again, machine: stand.machine, gateway, claimed, workout, newest, seen, released, away })
+    }
+
+    /// Follows the workout until it is sealed, through every break.
+    pub(super) async fn follow(mut self, url: String, release: CancellationToken) -> anyhow::Result<Seen> {
+        let mut until = None;
+        loop {
+            if release.is_cancelled() && until.is_none() {
+                until = Some(Instant::now() + END_WAIT);
+            }
+            if self.seen.sealed.is_some() || until.is_some_and(|until| Instant::now() > until) {
+                self.leave();
+                return Ok(self.seen);
+            }
+            let Some(peer) = self.peer.as_mut() else {
+                self.come_back(&url).await;
+                continue;
+            };
+            let released = self.released;
+            let heard = tokio::select! {
+                biased;
+                () = release.cancelled(), if !released => {
+                    self.give_back().await?;
+                    continue;
+                }
+                heard = peer.next_until(Instant::now() + Duration::from_secs(1)) => heard,
+            };
+            match heard {
+                Ok(Some(frame)) => self.hear(&frame)?,
+                Ok(None) => (),
+                Err(PeerError::Frame(error)) => bail!("a phone was sent what is no frame: {error}"),
+                Err(_gone) => self.leave(),
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        if let Some(peer) = self.peer.take() {
+            self.seen.gaps += peer.rooms().gaps();
+            self.again = peer.resume();
+        }
+    }
+
+    async fn come_back(&mut self, url: &str) {
+        match Peer::connect(url, self.again.clone()).await {
+            // A release that was under way is asked for again.
+            Ok(peer) => self.peer = Some(peer),
+            Err(_not_yet) => tokio::time::sleep(COME_BACK).await,
+        }
+    }
+
+    async fn give_back(&mut self) -> anyhow::Result<()> {
+        let Some(peer) = self.peer.as_mut() else { return Ok(()) };
+        let req = peer.req();
+        let release = Release { req, machine: self.machine, fence: self.claimed.fence };
+        match peer.request(release, req, |frame| matches!(frame, ServerFrame::Done(done) if done.req == req).then_some(())).await {
+            Ok(()) => self.released = true,
+            Err(PeerError::Refused(code, name, detail)) => bail!("a machine could not be given back: {code} {name} {detail}"),
+            Err(_gone) => self.leave(),
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, frame: &ServerFrame) -> anyhow::Result<()> {
+        match frame {
+            ServerFrame::Live(live) => {
+                self.seen.lives += 1;
+                self.seen.stale += u64::from(i64::from(live.age_ms) > STALE_MS);
+                let before = self.newest.insert(live.source, live.seq);
+                self.seen.backwards += u64::from(before.is_some_and(|before| before >= live.seq));
+                if let Some(left) = self.gateway.left_at(self.machine, live.seq) {
+                    let latency = if self.away.load(Ordering::Relaxed) { &mut self.seen.away } else { &mut self.seen.usual };
+                    latency.add(left.elapsed());
+                }
+            }
+            ServerFrame::Joined(joined) => {
+                // Sources may have other numbers in another memory of the room.
+                self.newest.clear();
+                if let Some(snapshot) = &joined.snapshot {
+                    self.compare(snapshot);
+                }
+                joined.events.iter().for_each(|event| self.note(&event.body));
+            }
+            ServerFrame::Reset(reset) => self.compare(&reset.snapshot),
+            ServerFrame::Event(event) => self.note(&event.body),
+            ServerFrame::Error(error) if !self.released => bail!("a phone was refused: {} {} {:?}", error.code, error.name, error.detail),
+            _ => (),
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, body: &EventBody) {
+        match body {
+            EventBody::Sealed { workout, totals, .. } if *workout == self.workout => self.seen.sealed = Some(*totals),
+            EventBody::Released { machine, fence, reason } if *machine == self.machine && !self.released => {
+                self.seen.moved.push(format!("{machine} was released under fence {fence}: {reason:?}"));
+            }
+            _ => (),
+        }
+    }
+
+    /// After a break the claim, its fence and its workout must be what they were.
+    fn compare(&mut self, snapshot: &Snapshot) {
+        if self.released {
+            return;
+        }
+        match snapshot {
+            Snapshot::Member(member) => {
+                let held = member.claim.as_ref().map(|held| (held.machine, held.claim.fence, held.claim.workout));
+                let wanted = (self.machine, self.claimed.fence, self.workout);
+                if held != Some(wanted) {
+                    self.seen.moved.push(format!("the member holds {held:?}, not {wanted:?}"));
+                }
+            }
+            Snapshot::Workout(workout) if workout.fence != self.claimed.fence => {
+                self.seen.moved.push(format!("workout {} runs under fence {}, not {}", workout.workout, workout.fence, self.claimed.fence));
+            }
+            _ => (),
+        }
+    }
+}
+
+fn granted(frame: &ServerFrame, machine: MachineId) -> Option<Claimed> {
+    match frame {
+        ServerFrame::Claimed(claimed) if claimed.machine == machine && claimed.state == ClaimState::Granted => Some(claimed.clone()),
+        _ => None,
+    }
+}
