@@ -5,6 +5,7 @@
 //! hub.
 
 pub mod bench;
+pub mod examine;
 pub mod gateway;
 pub mod gym;
 pub mod peer;

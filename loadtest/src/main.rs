@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use loadtest::bench::{BenchArgs, Report, progress};
+use loadtest::examine;
 use loadtest::scenario::{fanout, idle, ingest, replay, stop};
 
 /// Plays gyms, machines and phones towards a hub, and says what it found.
@@ -35,6 +36,8 @@ enum Scenario {
     Ingest(ingest::IngestArgs),
     /// Stops behind a replay storm on the same socket.
     Stop(stop::StopArgs),
+    /// Plays the hub towards somebody's gateway and says what it does wrong.
+    Gateway(examine::ListenArgs),
 }
 
 #[tokio::main]
@@ -61,6 +64,7 @@ impl Scenario {
             Self::Wall => "wall",
             Self::Ingest(_) => "ingest",
             Self::Stop(_) => "stop",
+            Self::Gateway(_) => "gateway",
         }
     }
 }
@@ -74,5 +78,6 @@ async fn run(cli: &Cli) -> anyhow::Result<Report> {
         Scenario::Wall => fanout::wall(&cli.bench).await,
         Scenario::Ingest(own) => ingest::run(&cli.bench, own).await,
         Scenario::Stop(own) => stop::run(&cli.bench, own).await,
+        Scenario::Gateway(own) => examine::run(own).await,
     }
 }

@@ -87,7 +87,7 @@ impl World {
         let consents = json!({ "processing": true, "health": true, "marketing": false, "wall": false });
         let rows: Vec<Value> = members.iter().map(|id| json!({ "member": id, "handle": "Load", "consents": consents })).collect();
         self.put(bench, "members", &json!(rows)).await?;
-        let team = json!({ "team": self.team, "name": "Load team", "members": members, "coaches": [] });
+        let team = json!({ "team": self.team, "name": "Load team", "members": members, "staff": [] });
         self.put(bench, "teams", &json!([team])).await?;
         Ok(members)
     }
