@@ -23,7 +23,6 @@ use self::life::Life;
 use self::points::Points;
 use self::sets::Sets;
 use self::stretch::{Link, Stretch};
-use self::totals::Progress;
 use crate::alarm::CeilingAlarm;
 use crate::classes::Classes;
 use crate::effect::{Effect, KeepWhat, Persist};
@@ -88,7 +87,6 @@ pub struct Workout {
     stretches: Vec<Stretch>,
     ring: Ring,
     sets: Sets,
-    progress: Progress,
     sealed: Option<Totals>,
     points: Points,
     alarm: CeilingAlarm,
@@ -115,7 +113,6 @@ impl Workout {
             stretches: Vec::new(),
             ring: Ring::default(),
             sets: Sets::default(),
-            progress: Progress::default(),
             sealed: None,
             alarm,
             alive_mono_ms: now.mono_ms,
@@ -189,15 +186,15 @@ impl Workout {
         match &taken.what {
             KeepWhat::Reading(reading) => self.read(index, taken, reading, now, out),
             KeepWhat::Rep(rep) => {
-                self.progress.rep();
+                self.stretches[usize::from(index)].sums.rep();
                 self.tell(self.numbered("rep", index, taken.seq), EventBody::Rep(*rep), now, out);
             }
             KeepWhat::Set(set) => {
-                self.progress.set();
+                self.stretches[usize::from(index)].sums.set();
                 self.sets.count(index, taken.seq, set);
                 self.tell_and_keep(self.numbered("set", index, taken.seq), EventBody::Set(set.clone()), now, out);
             }
-            KeepWhat::Stroke(_) => self.progress.stroke(),
+            KeepWhat::Stroke(_) => self.stretches[usize::from(index)].sums.stroke(),
             KeepWhat::Poison { .. } | KeepWhat::Lost { .. } => return,
         }
         if taken.live_age_ms.is_some() && taken.reading().is_none_or(is_sign_of_life) {
@@ -208,7 +205,7 @@ impl Workout {
 
     fn read(&mut self, index: u16, taken: &Taken, reading: &Reading, now: Now, out: &mut Vec<Effect>) {
         let stretch = &mut self.stretches[usize::from(index)];
-        self.progress.take(&mut stretch.counters, taken.seq, taken.dev_ms, reading);
+        stretch.sums.read(taken.seq, taken.dev_ms, reading);
         self.ring.push(index, taken.seq, taken.dev_ms, taken.offset_ms(), reading, now.at_ms);
         if let Some(age_ms) = taken.live_age_ms {
             self.classes.live(index, taken.seq, age_ms, reading, now, out);
@@ -249,8 +246,11 @@ impl Workout {
     /// Totals so far; the store's once it is sealed.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        let sources = self.stretches.iter().map(|stretch| (stretch.key.machine.is_some(), &stretch.counters));
-        self.sealed.unwrap_or_else(|| self.progress.totals(sources))
+        self.sealed.unwrap_or_else(|| {
+            let mut totals = Totals::default();
+            self.stretches.iter().for_each(|stretch| stretch.sums.add_to(&mut totals, stretch.key.machine.is_some()));
+            totals
+        })
     }
 
     /// As it is, with its last 15 minutes.

@@ -20,9 +20,8 @@ struct Ladder {
     unit: (&'static str, i64),
 }
 
-const LADDERS: [Ladder; 5] = [
+const LADDERS: [Ladder; 4] = [
     Ladder { name: "distance", value: |totals| totals.distance_m, every: 1_000, points: 10, unit: ("km", 1) },
-    Ladder { name: "time", value: |totals| totals.duration_ms, every: 600_000, points: 5, unit: ("minutes", 10) },
     Ladder { name: "energy", value: |totals| totals.energy_kcal, every: 100, points: 5, unit: ("kcal", 100) },
     Ladder { name: "reps", value: |totals| totals.reps as i64, every: 10, points: 2, unit: ("reps", 10) },
     Ladder { name: "sets", value: |totals| totals.sets as i64, every: 1, points: 3, unit: ("sets", 1) },
@@ -35,11 +34,10 @@ struct Achievement {
     from: i64,
 }
 
-const ACHIEVEMENTS: [Achievement; 6] = [
+const ACHIEVEMENTS: [Achievement; 5] = [
     Achievement { name: "first_5_km", value: |totals| totals.distance_m, from: 5_000 },
     Achievement { name: "first_10_km", value: |totals| totals.distance_m, from: 10_000 },
     Achievement { name: "first_half_marathon", value: |totals| totals.distance_m, from: 21_098 },
-    Achievement { name: "first_hour", value: |totals| totals.duration_ms, from: 3_600_000 },
     Achievement { name: "first_100_reps", value: |totals| totals.reps as i64, from: 100 },
     Achievement { name: "first_1000_strokes", value: |totals| totals.strokes as i64, from: 1_000 },
 ];

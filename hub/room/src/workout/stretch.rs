@@ -6,7 +6,7 @@
 
 use protocol::SeqRanges;
 
-use super::totals::Counters;
+use super::totals::Sums;
 use crate::input::{SourceKey, WorkoutRange};
 
 /// A source that was started again binds what it holds of the boot before within this.
@@ -52,7 +52,7 @@ pub(super) struct Stretch {
     pub(super) stored: SeqRanges,
     /// Added to the totals so far.
     pub(super) counted: SeqRanges,
-    pub(super) counters: Counters,
+    pub(super) sums: Sums,
     /// Viewers have not heard of `stored` yet.
     pub(super) news: bool,
 }
@@ -72,7 +72,7 @@ impl Stretch {
             draining: SeqRanges::new(),
             stored: SeqRanges::new(),
             counted: SeqRanges::new(),
-            counters: Counters::default(),
+            sums: Sums::default(),
             news: false,
         }
     }
