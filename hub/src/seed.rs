@@ -5,7 +5,7 @@
 
 use room::Input;
 use room::input::{MachineRecord, WorkoutRange, WorkoutRecord};
-use storage::{GymSeed, MachineSeed, StoreError, WorkoutDetail};
+use storage::{GymSeed, MachineSeed, StoreError, VisitRecord, WorkoutDetail};
 
 use crate::auth::Revoked;
 use crate::hub::Hub;
@@ -33,15 +33,18 @@ pub(crate) async fn load(hub: &Hub) -> Result<(), StoreError> {
 fn open(hub: &Hub, seed: GymSeed) {
     let gym = seed.gym.gym;
     hub.add_gym(gym, seed.tenant, seed.gym.name);
-    for machine in seed.machines {
-        hub.add_machine(gym, machine_record(machine));
-    }
     for visit in seed.visits {
         hub.registry.member_in(visit.member, gym);
+        let VisitRecord { visit, member, started_at_ms, machines, .. } = visit;
+        hub.to_gym(gym, Input::VisitKnown { member, visit, started_at_ms, machines });
     }
     for workout in seed.workouts {
         hub.registry.add_workout(workout.record.workout, gym, workout.record.member);
         hub.to_gym(gym, Input::WorkoutKnown { record: Box::new(workout_record(hub, gym, workout)) });
+    }
+    // Last: the claim of a machine goes on with its visit and its workout.
+    for machine in seed.machines {
+        hub.add_machine(gym, machine_record(machine));
     }
 }
 

@@ -14,7 +14,7 @@ mod workouts;
 
 use std::collections::BTreeMap;
 
-use protocol::frame::{Availability, Role};
+use protocol::frame::{Availability, EventBody, OpenTicket, Role};
 use protocol::text::Text;
 use protocol::{ErrorCode, GymId, MachineId, MemberId, RoomName, SessionId, TenantId, WorkoutId};
 
@@ -35,6 +35,8 @@ use crate::workout::Workout;
 
 /// Machines one gym may have: their index is a u16 and a tick must fit a message.
 pub const MACHINES_MAX: usize = 1024;
+/// Claims and visits are looked at this often; what moves or stops a machine at each tick.
+const SLOW_MS: i64 = 100;
 
 /// What a gym is when its memory is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +67,8 @@ pub struct Gym {
     pub(crate) sources: BTreeMap<SourceHandle, Source>,
     pub(crate) workouts: BTreeMap<WorkoutId, Workout>,
     pace: Pace,
+    /// When what counts in seconds is looked at next.
+    slow_mono_ms: i64,
     /// Reused from step to step.
     taken: Vec<Taken>,
     pub(crate) codes: Codes,
@@ -91,6 +95,7 @@ impl Gym {
             sources: BTreeMap::new(),
             workouts: BTreeMap::new(),
             pace: Pace::default(),
+            slow_mono_ms: 0,
             taken: Vec::new(),
             codes: Codes::default(),
             members: BTreeMap::new(),
@@ -153,6 +158,10 @@ impl Gym {
             Input::MemberKnown { member, record } => self.member_known(turn, member, record),
             Input::MachineKnown { record } => self.machine_known(turn, *record),
             Input::MachineRemoved { machine } => self.machine_removed(turn, machine),
+            Input::VisitKnown { member, visit, started_at_ms, machines } => {
+                let known = Visit::known(visit, started_at_ms, machines, now.mono_ms);
+                self.visit_known(turn, member, known);
+            }
             Input::WorkoutKnown { record } => self.workout_known(turn, *record),
             Input::Stored { source, boot, stored, rejected } => self.stored(turn, &source, boot, &stored, &rejected),
             Input::SourceConflict { source, boot } => self.source_conflict(turn, &source, boot),
@@ -166,10 +175,13 @@ impl Gym {
     fn tick(&mut self, turn: &mut Turn<'_>) {
         self.stops_tick(turn);
         self.controls_tick(turn);
-        self.claims_tick(turn);
         self.readings_tick(turn);
         self.workouts_tick(turn);
-        self.people_tick(turn);
+        if turn.now.mono_ms >= self.slow_mono_ms {
+            self.slow_mono_ms = turn.now.mono_ms + SLOW_MS;
+            self.claims_tick(turn);
+            self.people_tick(turn);
+        }
         self.floor_tick(turn);
     }
 
@@ -210,11 +222,15 @@ impl Gym {
 
     fn machine_known(&mut self, turn: &mut Turn<'_>, record: MachineRecord) {
         let id = record.machine;
-        let claim = record.claim;
+        // Only at the start: later this room knows better than the store, which hears of claims after it.
+        let claim = record.claim.filter(|_| !self.machines.contains_key(&id));
         if let Some(machine) = self.machines.get_mut(&id) {
             machine.fence = machine.fence.max(record.fence);
             let gateway = machine.record.gateway;
-            machine.record = record;
+            let before = std::mem::replace(&mut machine.record, record);
+            let changed = tickets_changed(&before, &machine.record);
+            changed.into_iter().for_each(|body| self.tell_staff(turn, body));
+            let Some(machine) = self.machines.get(&id) else { return };
             if gateway != machine.record.gateway
                 && let Some(session) = machine.session()
             {
@@ -230,6 +246,7 @@ impl Gym {
             self.keep_claim(turn, id, claim);
         }
         self.availability_changed(turn, id);
+        self.show_code(turn, id);
     }
 
     fn machine_added(&mut self, turn: &mut Turn<'_>, record: MachineRecord) {
@@ -237,7 +254,7 @@ impl Gym {
         self.machines_ever += 1;
         let head = Head::new(RoomName::Machine(id), turn.draw);
         self.machines.insert(id, Machine::new(record, index, head));
-        let body = protocol::frame::EventBody::MachineAdded { machine: id, index, name };
+        let body = EventBody::MachineAdded { machine: id, index, name };
         self.tell_floor(turn, &body);
     }
 
@@ -257,6 +274,21 @@ impl Gym {
             self.put_out(turn, room, session, ErrorCode::NoSuchRoom);
         }
     }
+}
+
+/// Tickets that were opened or closed between two records.
+fn tickets_changed(before: &MachineRecord, after: &MachineRecord) -> Vec<EventBody> {
+    let machine = after.machine;
+    let told = |open| {
+        move |ticket: &OpenTicket| {
+            let OpenTicket { ticket, severity, text, .. } = ticket.clone();
+            EventBody::Ticket { machine, ticket, severity, open, text }
+        }
+    };
+    let of = |record: &MachineRecord, ticket: &OpenTicket| record.tickets.iter().any(|other| other.ticket == ticket.ticket);
+    let closed = before.tickets.iter().filter(|ticket| !of(after, ticket)).map(told(false));
+    let opened = after.tickets.iter().filter(|ticket| !of(before, ticket)).map(told(true));
+    closed.chain(opened).collect()
 }
 
 /// Whether the role is one that machines and gateways have.

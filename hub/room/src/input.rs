@@ -218,7 +218,9 @@ pub enum Input {
     MachineKnown { record: Box<MachineRecord> },
     /// A machine was taken out of the gym.
     MachineRemoved { machine: MachineId },
-    /// A workout that ran before the restart.
+    /// A visit that was active before the restart; comes before the workouts and machines of its gym.
+    VisitKnown { member: MemberId, visit: protocol::VisitId, started_at_ms: i64, machines: Vec<MachineId> },
+    /// A workout that ran before the restart; comes before the machines of its gym, whose claims go on with it.
     WorkoutKnown { record: Box<WorkoutRecord> },
     /// The Recorder stored (or quarantined) these of a boot; `rejected` names the quarantined with their error number.
     Stored { source: SourceKey, boot: u32, stored: SeqRanges, rejected: Vec<(u32, u16)> },

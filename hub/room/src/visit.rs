@@ -29,6 +29,12 @@ impl Visit {
         Self { id, state: VisitState::Active, started_at_ms, ended_at_ms: None, machines: Vec::new(), alive_mono_ms: mono_ms }
     }
 
+    /// One from before a restart: its silence counts from now.
+    pub(crate) fn known(id: VisitId, started_at_ms: i64, mut machines: Vec<MachineId>, mono_ms: i64) -> Self {
+        machines.truncate(MACHINES_MAX);
+        Self { machines, ..Self::new(id, started_at_ms, mono_ms) }
+    }
+
     /// Notes a machine; returns whether it is new to the visit.
     pub(crate) fn uses(&mut self, machine: MachineId) -> bool {
         let new = !self.machines.contains(&machine) && self.machines.len() < MACHINES_MAX;

@@ -224,6 +224,11 @@ impl Workout {
         self.tell_and_keep(id, EventBody::SetLogged(set.clone()), now, out);
     }
 
+    /// The member earned these before; they are not earned again.
+    pub fn knows_achievements(&mut self, names: &[Text<64>]) {
+        self.points.know(names);
+    }
+
     /// Sets or clears the ceiling and tells the room.
     pub fn set_ceiling(&mut self, id: EventId, heart_rate_bpm: Option<u16>, now: Now, out: &mut Vec<Effect>) {
         self.alarm.set(heart_rate_bpm);

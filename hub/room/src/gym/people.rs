@@ -38,6 +38,13 @@ impl Gym {
         }
     }
 
+    /// A visit from before the restart goes on.
+    pub(super) fn visit_known(&mut self, turn: &mut Turn<'_>, member: MemberId, known: Visit) {
+        let gym = self.id();
+        let visit = self.members.entry(member).or_default().visit.get_or_insert(known);
+        turn.tell_member(member, MemberInput::Visit { visit: visit.shown(gym) });
+    }
+
     /// Whoever holds the machine gave a sign of life.
     pub(crate) fn member_alive(&mut self, turn: &mut Turn<'_>, id: MachineId) {
         let mono_ms = turn.now.mono_ms;
@@ -109,6 +116,7 @@ impl Gym {
             }
             self.forget_floor(turn);
         }
+        self.achievements_known(member);
         for workout in self.workouts_of(member) {
             self.recheck(turn, RoomName::Workout(workout));
         }

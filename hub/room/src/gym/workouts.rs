@@ -300,6 +300,14 @@ impl Gym {
         }
     }
 
+    /// The store told what the member earned before: that is not earned again.
+    pub(super) fn achievements_known(&mut self, member: MemberId) {
+        let Some(record) = self.members.get(&member).and_then(|here| here.record.as_ref()) else { return };
+        for workout in self.workouts.values_mut().filter(|workout| workout.seed().member == member) {
+            workout.knows_achievements(&record.achievements);
+        }
+    }
+
     /// A workout from before the restart. One that began meanwhile under the same id, with nothing in it, gives way.
     pub(super) fn workout_known(&mut self, turn: &mut Turn<'_>, record: WorkoutRecord) {
         let id = record.workout;

@@ -102,3 +102,32 @@ fn the_same_seed_and_inputs_make_the_same_effects() {
     };
     assert_eq!(play(), play());
 }
+
+#[test]
+fn a_visit_from_before_goes_on_with_the_claim_or_expires() {
+    let mut world = World::started(0, 2);
+    let visit = |n| VisitId(Uuid::from_u128(n));
+    let known = |n| Input::VisitKnown { member: member(n), visit: visit(n.into()), started_at_ms: 7, machines: vec![] };
+    world.step(known(1));
+    world.step(known(2));
+    let record = MachineRecord { claim: Some(kept(1 << 24 | 5)), fence: 1 << 24 | 5, ..record(1) };
+    world.step(Input::MachineKnown { record: Box::new(record) });
+    world.facts();
+    world.skip(limits::ABANDONED_AFTER_MS);
+    let ended: Vec<_> = world
+        .facts()
+        .into_iter()
+        .filter_map(|fact| if let crate::effect::Persist::Visit { visit, state, .. } = fact { Some((visit, state)) } else { None })
+        .collect();
+    assert_eq!(ended, [(visit(2), VisitState::Expired)]);
+}
+
+#[test]
+fn a_late_word_of_the_store_does_not_bring_back_a_claim_that_ended() {
+    let mut world = World::linked(1);
+    let fence = world.claim_by_code(1, 1);
+    let claim = HeldClaim { member: member(1), fence, workout: world.workout(1) };
+    world.step(Input::Revoke { machine: machine(1), fence, reason: ReleaseReason::Staff });
+    world.step(Input::MachineKnown { record: Box::new(MachineRecord { claim: Some(claim), fence, ..record(1) }) });
+    assert_eq!(world.fence(1), 0);
+}
