@@ -57,6 +57,12 @@ pub fn by_name(name: &str) -> Option<&'static Persona> {
     ALL.iter().find(|persona| persona.name == name)
 }
 
+/// The first persona of a role.
+#[must_use]
+pub fn by_role(role: Role) -> Option<&'static Persona> {
+    ALL.iter().find(|persona| persona.role == role)
+}
+
 impl Persona {
     fn teams(&self) -> Vec<TeamId> {
         if matches!(self.role, Role::Coach | Role::TeamManager) { vec![TEAM] } else { Vec::new() }

@@ -1,0 +1,117 @@
+//! A look at a floor as it is now, for answers over HTTP.
+//!
+//! In: a gym. Out: its snapshot, within a deadline, or nothing. Looks as a wall does: a peer without a socket joins the floor, takes its first
+//! answer and leaves, so that there is one way to look at a room and not two. Reads as a display, the least of viewers: no tickets, no names
+//! without consent.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use protocol::frame::{FloorSnapshot, JoinRoom, Role, Snapshot};
+use protocol::wire::Encoding;
+use protocol::{GymId, RoomName, ServerFrame, SessionId, TenantId};
+use room::{Input, Viewer};
+use uuid::Uuid;
+
+use super::Api;
+use crate::hub::Hub;
+use crate::session::Peer;
+use crate::shard::Order;
+
+/// A floor that does not answer within this time is answered for without its live part.
+const LOOK_TIME: Duration = Duration::from_secs(1);
+
+impl Api {
+    /// The floor of a gym of the tenant now; nothing where its shard does not answer in time.
+    pub(super) async fn floor(&self, tenant: TenantId, gym: GymId) -> Option<FloorSnapshot> {
+        let place = self.registry.gym(gym).filter(|place| place.tenant == tenant)?;
+        let glance = Glance::begin(self, tenant, gym, place.shard)?;
+        tokio::time::timeout(LOOK_TIME, glance.answer()).await.ok().flatten()
+    }
+}
+
+/// A peer without a socket, for as long as the look takes.
+struct Glance<'a> {
+    hub: &'a Hub,
+    peer: Arc<Peer>,
+    gym: GymId,
+    shard: usize,
+}
+
+impl<'a> Glance<'a> {
+    fn begin(hub: &'a Hub, tenant: TenantId, gym: GymId, shard: usize) -> Option<Self> {
+        let session = SessionId(Uuid::now_v7());
+        let viewer = Arc::new(Viewer { tenant, role: Role::Display, subject: session.0, gyms: vec![gym], teams: Vec::new() });
+        let bytes_max = hub.config.session.outbox_bytes;
+        let peer = Arc::new(Peer::new(session, Encoding::MessagePack, viewer.clone(), i64::MAX, bytes_max));
+        let glance = Self { hub, peer: peer.clone(), gym, shard };
+        hub.shards.attach(shard, peer);
+        let join = JoinRoom { room: RoomName::Floor(gym), epoch: None, offset: 0, every_ms: 0, fields: 0 };
+        let input = Input::Join { session, viewer, req: None, join };
+        hub.shards.push(shard, Order::Gym { gym, from: Some(session), input }).ok()?;
+        Some(glance)
+    }
+
+    async fn answer(&self) -> Option<FloorSnapshot> {
+        let mut frames = VecDeque::new();
+        std::future::poll_fn(|cx| {
+            self.peer.register(cx.waker());
+            if self.peer.closing().is_some() {
+                return Poll::Ready(None);
+            }
+            loop {
+                self.peer.lock().take(&mut frames);
+                if frames.is_empty() {
+                    return Poll::Pending;
+                }
+                for frame in frames.drain(..) {
+                    match answer_of(&frame) {
+                        Heard::Floor(floor) => return Poll::Ready(Some(*floor)),
+                        Heard::Refused => return Poll::Ready(None),
+                        Heard::Else => (),
+                    }
+                }
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for Glance<'_> {
+    fn drop(&mut self) {
+        let session = self.peer.session;
+        self.hub.shards.owe(self.shard, Order::Gym { gym: self.gym, from: Some(session), input: Input::Gone { session } });
+        self.hub.shards.owe(self.shard, Order::Detach(session));
+    }
+}
+
+enum Heard {
+    Floor(Box<FloorSnapshot>),
+    Refused,
+    Else,
+}
+
+fn answer_of(frame: &Bytes) -> Heard {
+    let Some(payload) = payload(frame) else { return Heard::Else };
+    match ServerFrame::decode(Encoding::MessagePack, payload) {
+        Ok(ServerFrame::Joined(joined)) => match joined.snapshot {
+            Some(Snapshot::Floor(floor)) => Heard::Floor(Box::new(floor)),
+            _ => Heard::Refused,
+        },
+        Ok(ServerFrame::Error(_) | ServerFrame::Left(_)) => Heard::Refused,
+        Ok(_) | Err(_) => Heard::Else,
+    }
+}
+
+/// What stands behind the header of a frame that the hub wrote itself: unmasked, whole (RFC 6455 section 5.2).
+fn payload(frame: &[u8]) -> Option<&[u8]> {
+    let header = match frame.get(1)? {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    };
+    frame.get(header..)
+}
