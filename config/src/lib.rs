@@ -27,7 +27,7 @@ pub use process::{Log, LogFormat, Pages};
 pub use session::{Drain, Session, Shards};
 pub use show::{Shown, show};
 pub use store::{Store, StoreTarget};
-pub use unit::ShardCount;
+pub use unit::{ShardCount, parse_span};
 
 use check::Checker;
 use figment::Figment;

@@ -33,7 +33,7 @@ impl Visitor<'_> for SpanVisitor {
         f.write_str("a time above zero with its unit, such as \"250ms\", \"25s\", \"10m\", \"24h\" or \"7d\"")
     }
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
-        parse_span(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+        span_of(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
     }
 }
 
@@ -77,7 +77,15 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     Some((text[..end].parse().ok()?, text[end..].trim_start()))
 }
 
-fn parse_span(text: &str) -> Option<Duration> {
+/// Reads a time such as `25s` from a flag.
+///
+/// # Errors
+/// A sentence with what to write.
+pub fn parse_span(text: &str) -> Result<Duration, String> {
+    span_of(text).ok_or_else(|| "write a time with its unit, such as 250ms, 25s, 10m, 24h or 7d".to_owned())
+}
+
+fn span_of(text: &str) -> Option<Duration> {
     let (number, unit) = number_and_unit(text)?;
     let milliseconds: u64 = match unit {
         "ms" => 1,
@@ -161,10 +169,10 @@ mod tests {
     #[test]
     fn times_have_units_and_are_never_zero() {
         for (text, ms) in [("250ms", 250), ("25s", 25_000), ("10 m", 600_000), ("24h", 86_400_000), ("7d", 604_800_000)] {
-            assert_eq!(parse_span(text), Some(Duration::from_millis(ms)), "{text}");
+            assert_eq!(span_of(text), Some(Duration::from_millis(ms)), "{text}");
         }
         for text in ["", "25", "0s", "s", "-1s", "1.5s", "25 seconds", "99999999999999999999s", "9999999999999d"] {
-            assert_eq!(parse_span(text), None, "{text}");
+            assert_eq!(span_of(text), None, "{text}");
         }
     }
 

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use config::{Config, StoreTarget};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use protocol::frame::Role;
 use protocol::{GymId, TeamId, TenantId};
@@ -104,6 +105,16 @@ impl BuiltInIssuer {
             Err(error) => return Err(failed(error)),
         };
         Self::of_pkcs8(&bytes).ok_or_else(|| IssuerError::NotAKey(path.to_owned()))
+    }
+
+    /// The file that a configuration keeps the key in: the one it names, or one beside the embedded store; none in memory only.
+    #[must_use]
+    pub fn key_file(config: &Config) -> Option<PathBuf> {
+        match (&config.dev.issuer_key, &config.store.target) {
+            (Some(path), _) => Some(path.clone()),
+            (None, StoreTarget::Sqlite(store)) => Some(store.with_file_name("spotter-issuer.p8")),
+            (None, StoreTarget::Postgres(_)) => None,
+        }
     }
 
     fn of_pkcs8(bytes: &[u8]) -> Option<Self> {

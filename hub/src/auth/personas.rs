@@ -63,20 +63,26 @@ pub fn by_role(role: Role) -> Option<&'static Persona> {
     ALL.iter().find(|persona| persona.role == role)
 }
 
-impl Persona {
-    fn teams(&self) -> Vec<TeamId> {
-        if matches!(self.role, Role::Coach | Role::TeamManager) { vec![TEAM] } else { Vec::new() }
-    }
+/// A token for anybody of the demo's tenant, gym and team.
+#[must_use]
+pub fn request_for(role: Role, subject: Uuid, at_ms: i64, ttl_ms: i64) -> TokenRequest {
+    TokenRequest { tenant: TENANT, role, subject, gyms: vec![GYM], teams: teams_of(role), at_ms, ttl_ms }
+}
 
+fn teams_of(role: Role) -> Vec<TeamId> {
+    if matches!(role, Role::Coach | Role::TeamManager) { vec![TEAM] } else { Vec::new() }
+}
+
+impl Persona {
     /// A token for it.
     #[must_use]
     pub fn request(&self, at_ms: i64, ttl_ms: i64) -> TokenRequest {
-        TokenRequest { tenant: TENANT, role: self.role, subject: self.subject, gyms: vec![GYM], teams: self.teams(), at_ms, ttl_ms }
+        request_for(self.role, self.subject, at_ms, ttl_ms)
     }
 
     /// It, without a token (`dev.open_auth`).
     pub(super) fn identity(&self, at_ms: i64) -> Identity {
-        let viewer = Viewer { tenant: TENANT, role: self.role, subject: self.subject, gyms: vec![GYM], teams: self.teams() };
+        let viewer = Viewer { tenant: TENANT, role: self.role, subject: self.subject, gyms: vec![GYM], teams: teams_of(self.role) };
         Identity { viewer: Arc::new(viewer), expires_at_ms: at_ms + OPEN_LIFE_MS, issued_at_ms: at_ms, token_id: None, tier: None }
     }
 }
