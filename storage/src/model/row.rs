@@ -89,7 +89,7 @@ impl Row {
     #[must_use]
     pub fn weight(&self) -> usize {
         let heap = match &self.what {
-            RowWhat::Reading(reading) if reading.values().len() > 8 => reading.values().len() * size_of::<i32>(),
+            RowWhat::Reading(reading) if reading.values().len() > 8 => size_of_val(reading.values()),
             RowWhat::Set(set) => {
                 size_of::<SetDetail>()
                     + set.exercise.as_ref().map_or(0, |text| text.len())

@@ -13,8 +13,11 @@ use crate::model::{Row, RowWhat};
 const DO: &str = "write fresh rows";
 /// Rows of the second try: small enough that few good rows are tried a third time.
 const CHUNK_ROWS: usize = 128;
-/// Rows in one statement of SQLite; each count is a prepared statement of its own.
-const SQLITE_ROWS: [usize; 3] = [64, 8, 1];
+/// Rows in one statement with values; each count is a prepared statement of its own.
+const VALUES_ROWS: [usize; 3] = [64, 8, 1];
+/// Up to so many rows go to Postgres with values too: COPY ends with a small packet of its own, and sqlx leaves the socket's delay
+/// (Nagle) on, so that each COPY may wait 40 ms for the server's acknowledgement.
+const COPY_ROWS_MIN: usize = 65;
 
 /// Tables of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +135,8 @@ async fn split<'r>(conn: &mut Conn<'_>, kind: Kind, rows: &[Planned<'r>]) -> Res
 async fn attempt(conn: &mut Conn<'_>, kind: Kind, rows: &[Planned<'_>]) -> Result<Option<String>, StoreError> {
     conn.script(DO, "savepoint rows").await?;
     let columns = Columns::of(kind, rows);
-    let written = if conn.is_postgres() { copy::write(conn, &columns, rows).await } else { sqlite(conn, &columns, rows).await };
+    let copies = conn.is_postgres() && rows.len() >= COPY_ROWS_MIN;
+    let written = if copies { copy::write(conn, &columns, rows).await } else { with_values(conn, &columns, rows).await };
     match written {
         Ok(()) => conn.script(DO, "release savepoint rows").await.map(|()| None),
         Err(StoreError::Refused { source, .. }) => {
@@ -143,13 +147,13 @@ async fn attempt(conn: &mut Conn<'_>, kind: Kind, rows: &[Planned<'_>]) -> Resul
     }
 }
 
-async fn sqlite(conn: &mut Conn<'_>, columns: &Columns, rows: &[Planned<'_>]) -> Result<(), StoreError> {
+async fn with_values(conn: &mut Conn<'_>, columns: &Columns, rows: &[Planned<'_>]) -> Result<(), StoreError> {
     let mut rest = rows;
-    for size in SQLITE_ROWS {
+    for size in VALUES_ROWS {
         if rest.len() < size {
             continue;
         }
-        let sql = sqlite_insert(columns, size);
+        let sql = insert_of(columns, size, conn.is_postgres());
         let (chunks, remainder) = rest.split_at(rest.len() / size * size);
         for chunk in chunks.chunks(size) {
             let mut params = Vec::with_capacity(size * columns.count());
@@ -163,9 +167,13 @@ async fn sqlite(conn: &mut Conn<'_>, columns: &Columns, rows: &[Planned<'_>]) ->
     Ok(())
 }
 
-fn sqlite_insert(columns: &Columns, rows: usize) -> String {
-    let one = format!("({})", vec!["?"; columns.count()].join(","));
-    format!("insert into {} values {}", columns.target(), vec![one; rows].join(","))
+/// Anonymous places for SQLite: it looks for the name of each numbered one in a list, which for 800 of them takes longer than the insert.
+fn insert_of(columns: &Columns, rows: usize, postgres: bool) -> String {
+    let width = columns.count();
+    let place = |place: usize| if postgres { format!("${place}") } else { "?".to_owned() };
+    let one = |row: usize| (1..=width).map(|column| place(row * width + column)).collect::<Vec<_>>().join(",");
+    let all: Vec<String> = (0..rows).map(|row| format!("({})", one(row))).collect();
+    format!("insert into {} values {}", columns.target(), all.join(","))
 }
 
 /// The values of a row in order of [`Columns::target`].

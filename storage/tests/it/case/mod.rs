@@ -1,0 +1,7 @@
+//! The cases, by what they are about.
+
+pub(crate) mod fault;
+pub(crate) mod postgres_only;
+pub(crate) mod recorder;
+pub(crate) mod store;
+pub(crate) mod training;

@@ -1,0 +1,101 @@
+//! What only a server can do: stop in mid-load and come back, cut connections, spread months over partitions.
+
+use std::time::Duration;
+
+use storage::{Report, Retention, Row};
+
+use super::fault::eventually;
+use crate::support::postgres::Server;
+use crate::support::rows::{ANCHOR_AT_MS, row, rows, source};
+use crate::support::{Bench, House};
+
+pub(crate) async fn all(server: &Server) {
+    if server.is_own() {
+        let bench = Bench::postgres(server, "stopped_server").await;
+        a_stopped_server_loses_nothing(server, &bench).await;
+        bench.remove(server).await;
+    }
+    let bench = Bench::postgres(server, "months_are_partitions").await;
+    months_are_partitions(&bench).await;
+    bench.remove(server).await;
+    let bench = Bench::postgres(server, "cut_connections").await;
+    cut_connections_lose_nothing(&bench).await;
+    bench.remove(server).await;
+}
+
+async fn months_are_partitions(bench: &Bench) {
+    let mut house = bench.open().await;
+    let bike = source(1);
+    let month_later = |seq: u32| {
+        let mut row = row(&bike, 1, seq);
+        row.dev_ms = i64::from(seq) * 31 * 86_400_000;
+        row
+    };
+    house.keep((1..=14).map(month_later)).await;
+    house.until("stored", |heard| heard.stored_count() == 14).await;
+    let partitions = "select count(*) from pg_inherits where inhparent = 'samples'::regclass";
+    assert_eq!(bench.number(partitions).await, 14);
+
+    let retention = Retention { samples_before_ms: Some(ANCHOR_AT_MS + 95 * 86_400_000), ..Retention::default() };
+    let pruned = house.store.prune(&retention, ANCHOR_AT_MS).await.unwrap();
+    assert_eq!((pruned.partitions, pruned.samples), (2, 1), "whole months go as one, the rest by row");
+    // The writer remembers a partition that is gone: the row is not poison, it gets its partition again.
+    let mut late = row(&bike, 2, 1);
+    late.dev_ms = 31 * 86_400_000;
+    house.keep([late]).await;
+    house.until("stored again", |heard| heard.stored_count() == 15).await;
+    assert_eq!(house.heard.rejected, []);
+    house.close().await;
+}
+
+async fn cut_connections_lose_nothing(bench: &Bench) {
+    let mut options = bench.options();
+    options.batch_rows = 50;
+    options.batch_wait = Duration::from_millis(1);
+    let mut house = House::open(options).await;
+    let sent: Vec<Row> = (0..5).flat_map(|number| rows(&source(number), 1, 1..=800)).collect();
+    for (round, part) in sent.chunks(400).enumerate() {
+        house.keep(part.to_vec()).await;
+        if round % 2 == 1 {
+            bench
+                .sql(
+                    "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+                )
+                .await;
+        }
+    }
+    house.until("all stored", |heard| heard.stored_count() == 4_000).await;
+    assert_eq!(bench.number("select count(*) from samples").await, 4_000);
+    assert!(house.counters.now().retries > 0, "the cuts hit something");
+    assert_eq!(house.heard.rejected, []);
+    house.close().await;
+}
+
+async fn a_stopped_server_loses_nothing(server: &Server, bench: &Bench) {
+    let mut options = bench.options();
+    options.queue_rows = 400;
+    options.batch_rows = 100;
+    options.write_deadline = Duration::from_secs(1);
+    let mut house = House::open(options).await;
+    let bike = source(1);
+    house.keep(rows(&bike, 1, 1..=200)).await;
+    house.until("some stored", |heard| heard.stored_count() >= 100).await;
+    server.cut();
+    let mut refused = Vec::new();
+    for row in rows(&bike, 1, 201..=1_500) {
+        if house.recorder.try_keep(row.clone()).is_err() {
+            refused.push(row);
+        }
+    }
+    let counters = std::sync::Arc::clone(&house.counters);
+    eventually("away", || counters.now().away).await;
+    assert!(refused.len() >= 800, "memory is bounded: {} refused", refused.len());
+    assert!(house.store.ping().await.is_err());
+    server.go().await;
+    house.until("back", |heard| heard.has(&Report::Back)).await;
+    house.keep(refused).await;
+    house.until("all stored", |heard| heard.stored_count() == 1_500).await;
+    assert_eq!(bench.number("select count(*) from samples").await, 1_500);
+    house.store.ping().await.unwrap();
+    house.close().await;
+}

@@ -1,0 +1,74 @@
+//! One conformance suite over both back ends: what `docs/STORAGE.md` promises, on SQLite files and on a Postgres of its own.
+//!
+//! Each case is an async function over a [`support::Bench`], run as a test of its own for SQLite. Postgres runs them in one test, so that a runner
+//! that starts a process a test still starts one server (or uses the one of `SPOTTER_TEST_POSTGRES`); each case has a database.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the suite is its own hub: it runs the driver, waits for conditions and reads its own switch"
+)]
+
+mod case;
+mod support;
+
+/// Names every case once: a test each on SQLite, one list on Postgres.
+macro_rules! conformance {
+    ($($module:ident :: $case:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[test]
+            fn $case() {
+                crate::support::run(async {
+                    let bench = crate::support::Bench::sqlite();
+                    crate::case::$module::$case(&bench).await;
+                });
+            })+
+        }
+
+        #[test]
+        fn postgres() {
+            crate::support::run(async {
+                let server = crate::support::postgres::Server::start().await;
+                // First, while the server has few files: a crash recovery syncs every file of every database.
+                crate::case::postgres_only::all(&server).await;
+                $({
+                    let began = std::time::Instant::now();
+                    eprintln!(concat!("postgres: ", stringify!($case)));
+                    let bench = crate::support::Bench::postgres(&server, stringify!($case)).await;
+                    crate::case::$module::$case(&bench).await;
+                    bench.remove(&server).await;
+                    eprintln!("  {:?}", began.elapsed());
+                })+
+                server.stop().await;
+            });
+        }
+    };
+}
+
+conformance! {
+    recorder::any_permutation_with_duplicates_is_stored_once,
+    recorder::the_same_number_with_other_content_goes_to_quarantine,
+    recorder::a_poison_row_does_not_hold_up_its_neighbours,
+    recorder::what_the_database_refuses_is_found_and_put_aside,
+    recorder::another_nonce_is_a_conflict_and_not_stored,
+    recorder::what_is_lost_counts_as_stored_and_stays_apart,
+    recorder::an_old_buffer_is_refused_after_its_rows_are_gone,
+    recorder::a_full_queue_refuses_and_tells_when_there_is_room,
+    recorder::times_from_1970_to_2199_are_kept_and_others_put_aside,
+    recorder::reps_sets_and_strokes_share_the_numbers_of_their_boot,
+    fault::a_locked_database_holds_rows_and_loses_none,
+    fault::a_drain_writes_what_waits,
+    fault::a_killed_writer_loses_and_doubles_nothing,
+    fault::two_nodes_store_each_row_once,
+    store::a_newer_schema_is_refused_with_words,
+    store::node_starts_count_up,
+    store::nothing_crosses_tenants,
+    store::provisioning_twice_changes_nothing,
+    store::facts_are_idempotent_and_seed_a_gym,
+    store::events_follow_a_cursor_and_age_by_kind,
+    store::keys_and_revocations_are_kept,
+    training::totals_equal_an_independent_recompute,
+    training::late_rows_amend_a_sealed_workout,
+    training::samples_come_by_page_range_and_resolution,
+    training::checksums_equal_the_senders_own,
+}
