@@ -56,17 +56,17 @@ export function valueText(field, value, system) {
 /** A value in words with its unit. */
 export const withUnit = (field, value, system) => `${valueText(field, value, system)} ${FIELDS[field].unit(system)}`.trim();
 
-/** What a kind of machine shows: the first is the big one. */
+/** What a tile shows of a kind of machine: the first three that it says; the very first is the big one. */
 export const OF_KIND = {
-  treadmill: ['speed_centikmh', 'incline_permille', 'heart_rate_bpm'],
-  bike: ['power_w', 'cadence_half_rpm', 'heart_rate_bpm'],
-  rower: ['pace_s_per_500m', 'stroke_rate_half_spm', 'heart_rate_bpm'],
-  cross_trainer: ['power_w', 'step_per_min', 'heart_rate_bpm'],
-  step_climber: ['step_per_min', 'floor_count', 'heart_rate_bpm'],
-  stair_climber: ['step_per_min', 'floor_count', 'heart_rate_bpm'],
-  strength: ['power_w', 'energy_kcal', 'heart_rate_bpm'],
-  functional: ['power_w', 'energy_kcal', 'heart_rate_bpm'],
-  other: ['power_w', 'speed_centikmh', 'heart_rate_bpm'],
+  treadmill: ['speed_centikmh', 'incline_permille', 'heart_rate_bpm', 'distance_m', 'power_w', 'elapsed_s', 'energy_kcal'],
+  bike: ['power_w', 'cadence_half_rpm', 'heart_rate_bpm', 'speed_centikmh', 'distance_m', 'elapsed_s'],
+  rower: ['pace_s_per_500m', 'stroke_rate_half_spm', 'heart_rate_bpm', 'power_w', 'distance_m', 'elapsed_s'],
+  cross_trainer: ['power_w', 'step_per_min', 'heart_rate_bpm', 'speed_centikmh', 'distance_m', 'elapsed_s'],
+  step_climber: ['step_per_min', 'floor_count', 'heart_rate_bpm', 'power_w', 'elapsed_s'],
+  stair_climber: ['step_per_min', 'floor_count', 'heart_rate_bpm', 'power_w', 'elapsed_s'],
+  strength: ['power_w', 'heart_rate_bpm', 'energy_kcal', 'elapsed_s'],
+  functional: ['power_w', 'heart_rate_bpm', 'energy_kcal', 'elapsed_s'],
+  other: ['power_w', 'speed_centikmh', 'heart_rate_bpm', 'distance_m', 'elapsed_s'],
 };
 
 /** Fields of a target on the wire, with the field they move and one step. */

@@ -54,6 +54,15 @@ async function tabTo(page, selector, most = 40) {
   return false;
 }
 
+async function claimByKeyboard(code) {
+  assert.ok(await tabTo(phone, '#code'), 'the code field is reached by Tab');
+  assert.notEqual(await phone.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), 'none', 'focus is seen');
+  await phone.keyboard.press('Control+A');
+  await phone.keyboard.type(code);
+  assert.ok(await tabTo(phone, '#claim', 3), 'the button comes next');
+  await phone.keyboard.press('Enter');
+}
+
 function listen(page) {
   page.on('websocket', (socket) => {
     socket.on('framesent', ({ payload }) => traffic.sent.push(JSON.parse(String(payload))));
@@ -133,13 +142,12 @@ test('a phone claims by the code shown, by keyboard alone, and its charts grow',
   listen(phone);
   await phone.goto(`${hub.url}/phone.html#token=${(await login(hub.url, 'member')).token}`);
   await phone.waitForSelector('#take:not([hidden])', { timeout: SOON });
-  const code = await freeCode();
-  assert.ok(await tabTo(phone, '#code'), 'the code field is reached by Tab');
-  assert.notEqual(await phone.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), 'none', 'focus is seen');
-  await phone.keyboard.type(code);
-  assert.ok(await tabTo(phone, '#claim', 3), 'the button comes next');
-  await phone.keyboard.press('Enter');
-  await phone.waitForSelector('#training:not([hidden])', { timeout: SOON });
+  // A simulated member may be quicker, and a code may just have run out: then the next one, as a person would.
+  for (let attempt = 0; !await phone.locator('#training').isVisible(); attempt += 1) {
+    assert.ok(attempt < 4, `no claim was granted: ${await words(phone, '#claim-result')}`);
+    await claimByKeyboard(await freeCode());
+    await until(() => phone.locator('#training').isVisible().then(async (here) => here || /\S/.test((await words(phone, '#claim-result')).replace('Asking for the machine…', ''))), SOON);
+  }
   await until(async () => (await chartField(phone)).length >= 1 && await points(phone, (await chartField(phone)).at(-1)) >= 5, SOON * 2);
   const field = (await chartField(phone)).at(-1);
   const had = await points(phone, field);

@@ -3,6 +3,7 @@
 // Colours come from the style sheet; sizes from the element itself.
 
 import { hubNow } from '../clock.js';
+import { freshness } from '../fresh.js';
 import { prefs } from '../prefs.js';
 import { WINDOW_MS } from '../series.js';
 import { agoText, FIELDS, NONE, wireField } from '../units.js';
@@ -156,8 +157,10 @@ export class Chart {
     const chosen = this.#cursorAt === null || this.#points.length === 0 ? null : this.#points[this.#nearest(this.#cursorAt)];
     for (const mark of [this.#cursor, this.#dot]) attr(mark, 'visibility', chosen ? 'visible' : 'hidden');
     const last = this.#points.at(-1);
-    const value = chosen ?? (last && this.#to - last.at < 16_000 ? last : null);
+    const fresh = last ? freshness(wireField(this.#field), hubNow() - last.at) : 'blank';
+    const value = chosen ?? (fresh === 'blank' ? null : last);
     text(this.#now, value ? format(value.value) : NONE);
+    attr(this.#now, 'data-fresh', chosen ? null : fresh);
     if (chosen) {
       const x = this.#toX(chosen.at).toFixed(1);
       for (const [name, where] of [['x1', x], ['x2', x], ['y1', PAD.top], ['y2', HEIGHT - PAD.bottom]]) attr(this.#cursor, name, where);

@@ -18,14 +18,15 @@ export const KIND_WORDS = {
   bike: 'Bike', strength: 'Strength', functional: 'Functional', other: 'Machine',
 };
 
+/** Values of a tile: one big, two small. */
+const CELLS = 3;
+
 /** Makes an empty tile. @param {((id: string) => void)|null} open what a press does, where it does something */
 export function makeTile(machine, open) {
-  const values = OF_KIND[machine.kind] ?? OF_KIND.other;
-  const cell = (field, at) => h('span', { class: at === 0 ? 'value main' : 'value', data: { field } },
-    h('span', { class: 'figure' }, NONE), h('span', { class: 'unit' }), at === 0 ? null : h('span', { class: 'label' }, FIELDS[field].label));
+  const cell = (_, at) => h('span', { class: at === 0 ? 'value main' : 'value' }, h('span', { class: 'figure' }, NONE), h('span', { class: 'unit' }));
   return h(open ? 'button' : 'article', { class: 'tile', type: open ? 'button' : null, onclick: open ? () => open(machine.machine) : undefined, data: { machine: machine.machine } },
     h('span', { class: 'head' }, h('span', { class: 'name' }), h('span', { class: 'chip' }, h('span', { class: 'mark', 'aria-hidden': 'true' }), h('span', { class: 'word' }))),
-    h('span', { class: 'values' }, ...values.map(cell)), icon(machine.kind),
+    h('span', { class: 'values' }, ...Array.from({ length: CELLS }, cell)), icon(machine.kind),
     h('span', { class: 'foot' }, h('span', { class: 'who' }), h('span', { class: 'age' })));
 }
 
@@ -38,13 +39,16 @@ export function updateTile(tile, machine) {
   attr(tile, 'data-kind', machine.kind);
   text(tile.querySelector('.name'), machine.name);
   text(tile.querySelector('.chip .word'), AVAILABILITY_WORDS[machine.availability]);
-  for (const cell of tile.querySelectorAll('.value')) updateValue(cell, machine, ageMs);
+  const said = (OF_KIND[machine.kind] ?? OF_KIND.other).filter((field) => machine.reading[field] !== undefined);
+  attr(tile, 'data-says', worst === 'blank' || said.length === 0 ? 'nothing' : 'values');
+  tile.querySelectorAll('.value').forEach((cell, at) => updateValue(cell, said[at], machine, ageMs));
   text(tile.querySelector('.who'), machine.member ?? footOf(machine));
   text(tile.querySelector('.age'), worst === 'stale' ? `${Math.round(ageMs / 1000)} s old` : '');
 }
 
-function updateValue(cell, machine, ageMs) {
-  const field = cell.dataset.field;
+function updateValue(cell, field, machine, ageMs) {
+  attr(cell, 'data-field', field ?? null);
+  if (!field) { text(cell.querySelector('.figure'), cell.classList.contains('main') ? NONE : ''); text(cell.querySelector('.unit'), ''); return; }
   const fresh = freshness(field, ageMs);
   const value = fresh === 'blank' ? undefined : machine.reading[field];
   attr(cell, 'data-fresh', value === undefined ? 'blank' : fresh);
