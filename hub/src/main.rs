@@ -55,12 +55,23 @@ impl Settings {
 enum Command {
     /// Serves (the default).
     Serve,
+    /// Checks or shows the configuration.
+    #[command(subcommand)]
+    Config(cli::config::ConfigCommand),
+    /// Prints a token of the built-in issuer.
+    Token(cli::token::TokenCommand),
+    /// Reads values of Bluetooth characteristics.
+    #[command(subcommand)]
+    Ftms(cli::ftms::FtmsCommand),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => cli::serve::run(&arguments.settings),
+        Command::Config(command) => cli::config::run(&arguments.settings, &command),
+        Command::Token(command) => cli::token::run(&arguments.settings, &command),
+        Command::Ftms(command) => cli::ftms::run(&command),
     };
     match done.context("spotter ends") {
         Ok(code) => code,

@@ -10,6 +10,7 @@ use storage::Driver;
 use crate::auth::BuiltInIssuer;
 use crate::hub::Hub;
 use crate::metrics::Gauge;
+use crate::transport::http::Api;
 use crate::transport::pages::Pages;
 
 /// Answers the gauges that the hub and the store keep.
@@ -70,8 +71,10 @@ pub(crate) async fn drive(driver: Driver) {
 }
 
 /// Everything over HTTP: the API, and the pages where no route is.
-pub(crate) fn router(hub: &Arc<Hub>, _issuer: Option<Arc<BuiltInIssuer>>) -> Router {
-    let api = Router::new();
+pub(crate) fn router(hub: &Arc<Hub>, issuer: Option<Arc<BuiltInIssuer>>) -> Router {
+    let api = Api::new(hub.clone(), issuer);
+    hub.tasks.spawn("tidy", api.clone().tidy(hub.tasks.stopped()));
+    let api = api.router();
     if !hub.config.pages.serve {
         return api;
     }

@@ -2,3 +2,6 @@
 
 pub(crate) mod log;
 pub(crate) mod serve;
+pub(crate) mod config;
+pub(crate) mod ftms;
+pub(crate) mod token;
