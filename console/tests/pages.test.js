@@ -31,15 +31,18 @@ const chartField = (page) => page.locator('.chart').evaluateAll((charts) => char
 async function freeCode(kinds = /^(treadmill|bike|rower|cross_trainer)$/) {
   const page = await open(browser, hub.url, { path: '/floor.html', role: 'operator', width: 1440, height: 900 });
   try {
-    await page.waitForSelector('.tile[data-availability="available"]', { timeout: SOON });
-    for (const tile of await page.locator('.tile[data-availability="available"]').all()) {
-      if (!kinds.test(await tile.getAttribute('data-kind') ?? '')) continue;
-      await tile.click();
-      const code = await until(() => words(page, '[data-fact="Code on its screen"]').then((text) => text.match(/^\d{6}$/)?.[0]), 3000).catch(() => null);
-      if (code) return code;
-      await page.keyboard.press('Escape');
-    }
-    throw new Error('no free machine shows a code');
+    const free = page.locator('.tile[data-availability="available"]');
+    return await until(async () => {
+      for (const id of await free.evaluateAll((tiles) => tiles.map((tile) => `${tile.dataset.kind} ${tile.dataset.machine}`))) {
+        const [kind, machine] = id.split(' ');
+        if (!kinds.test(kind)) continue;
+        await page.click(`.tile[data-machine="${machine}"]`);
+        const code = await until(() => words(page, '[data-fact="Code on its screen"]').then((text) => text.match(/^\d{6}$/)?.[0]), 3000).catch(() => null);
+        if (code) return code;
+        await page.keyboard.press('Escape');
+      }
+      return null;
+    }, 60_000);
   } finally {
     await page.context().close();
   }

@@ -18,7 +18,7 @@ export async function startHub() {
   const folder = await mkdtemp(join(tmpdir(), 'spotter-console-'));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const child = spawn(process.env.SPOTTER_BIN, ['demo', '--listen', `127.0.0.1:${port}`, '--data', folder], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.env.SPOTTER_BIN, ['demo', '--set', `listen.address=127.0.0.1:${port}`, '--set', `store.url=sqlite:${join(folder, 'demo.db')}`], { stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => { said = (said + chunk).slice(-8000); });
   const ended = new Promise((resolve) => child.once('exit', resolve));
