@@ -55,6 +55,8 @@ impl Settings {
 enum Command {
     /// Serves (the default).
     Serve,
+    /// Serves a gym that trains by itself, on a store of its own.
+    Demo,
     /// Checks or shows the configuration.
     #[command(subcommand)]
     Config(cli::config::ConfigCommand),
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => cli::serve::run(&arguments.settings),
+        Command::Demo => cli::demo::run(&arguments.settings),
         Command::Config(command) => cli::config::run(&arguments.settings, &command),
         Command::Token(command) => cli::token::run(&arguments.settings, &command),
         Command::Ftms(command) => cli::ftms::run(&command),
