@@ -1,5 +1,7 @@
 //! The simulated gateway over a real socket, in both encodings, towards the house's own examiner.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +33,7 @@ async fn hears_what_is_stored_and_comes_back(options: Options) {
     let before = gateway.with(|core, _| stored(core));
     gateway.set_online(true);
     gateway.wait_for("more that is stored", PATIENCE, |core| core.counts().connects == 2 && stored(core) > before).await.unwrap();
-    assert!(gateway.left_at(machine, gateway.with(|core, _| core.machines()[0].sources()[0].last_seq())).is_some());
+    assert!(gateway.numbered_at(machine, gateway.with(|core, _| core.machines()[0].sources()[0].last_seq())).is_some());
 }
 
 #[tokio::test]

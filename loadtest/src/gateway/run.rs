@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use protocol::{ClientFrame, MachineId};
+use protocol::MachineId;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -38,12 +38,12 @@ struct Shared {
     /// Whether the link is up; down, the socket is cut and not opened again.
     online: watch::Sender<bool>,
     last_error: Mutex<Option<String>>,
-    /// When the last readings of each slot left, for latencies.
-    left: Mutex<HashMap<u16, VecDeque<(u32, Instant)>>>,
+    /// When the last readings of each slot were numbered, for latencies and ages.
+    numbered: Mutex<HashMap<u16, VecDeque<(u32, Instant)>>>,
 }
 
-/// Readings of one slot whose leaving is remembered.
-const LEFT_MAX: usize = 256;
+/// Readings of one slot whose time is remembered.
+const NUMBERED_MAX: usize = 4_096;
 
 /// A running simulated gateway. Ends when dropped.
 pub struct SimGateway {
@@ -70,7 +70,7 @@ impl SimGateway {
             changed: watch::Sender::new(0),
             online: watch::Sender::new(true),
             last_error: Mutex::new(None),
-            left: Mutex::new(HashMap::new()),
+            numbered: Mutex::new(HashMap::new()),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(run(url.to_owned(), options, shared.clone()));
@@ -97,12 +97,14 @@ impl SimGateway {
         done
     }
 
-    /// When a reading of the running boot of a machine left for the first time; none for old ones.
+    /// When a reading of the running boot of a machine was numbered; none for old ones.
     #[must_use]
-    pub fn left_at(&self, machine: MachineId, seq: u32) -> Option<Instant> {
+    pub fn numbered_at(&self, machine: MachineId, seq: u32) -> Option<Instant> {
         let slot = self.shared.core().running_slot(machine)?;
-        let left = self.shared.left.lock().expect("no holder of this lock panics");
-        left.get(&slot)?.iter().find(|(other, _)| *other == seq).map(|(_, at)| *at)
+        let numbered = self.shared.numbered.lock().expect("no holder of this lock panics");
+        let of_slot = numbered.get(&slot)?;
+        let at = of_slot.partition_point(|(other, _)| *other < seq);
+        of_slot.get(at).filter(|(other, _)| *other == seq).map(|(_, at)| *at)
     }
 
     /// Cuts the link, or lets it come back.
@@ -152,27 +154,23 @@ impl Shared {
         self.changed.send_modify(|count| *count += 1);
     }
 
-    fn note_leaving(&self, frames: &[ClientFrame]) {
+    /// Notes the time of what was numbered since the last look.
+    fn note_numbers(&self, core: &Gateway) {
         let now = Instant::now();
-        let mut left = self.left.lock().expect("no holder of this lock panics");
-        for frame in frames {
-            let (slot, seq) = match frame {
-                ClientFrame::Sample(sample) => (sample.slot, sample.seq),
-                ClientFrame::FtmsRaw(raw) => (raw.slot, raw.seq),
-                _ => continue,
-            };
-            let of_slot = left.entry(slot).or_default();
-            if of_slot.iter().all(|(other, _)| *other != seq) {
-                if of_slot.len() == LEFT_MAX {
-                    of_slot.pop_front();
-                }
-                of_slot.push_back((seq, now));
-            }
+        let mut numbered = self.numbered.lock().expect("no holder of this lock panics");
+        for source in core.machines().iter().filter_map(|machine| machine.sources().last()) {
+            let of_slot = numbered.entry(source.slot).or_default();
+            let from = of_slot.back().map_or(0, |(seq, _)| *seq) + 1;
+            of_slot.extend((from..=source.last_seq()).map(|seq| (seq, now)));
+            of_slot.drain(..of_slot.len().saturating_sub(NUMBERED_MAX));
         }
     }
 
     fn tick(&self) {
-        self.core().tick(self.now_ms());
+        let mut core = self.core();
+        core.tick(self.now_ms());
+        self.note_numbers(&core);
+        drop(core);
         self.tell_change();
     }
 
@@ -240,7 +238,6 @@ async fn serve(mut peer: Peer, shared: &Shared, online: &mut watch::Receiver<boo
     loop {
         shared.tick();
         let frames = shared.core().take_frames();
-        shared.note_leaving(&frames);
         peer.send_all(&frames).await?;
         let deadline = Instant::now() + shared.wait();
         tokio::select! {

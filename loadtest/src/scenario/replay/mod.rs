@@ -117,7 +117,14 @@ fn fill(report: &mut Report, floor: &Floor, seen: &[Seen], own: &ReplayArgs) {
     report.require(gap == 0, || format!("{gap} holes in event logs that nobody announced"));
     let stale: u64 = seen.iter().map(|phone| phone.stale).sum();
     report.set("stale_seen", stale);
-    report.require(stale == 0, || format!("viewers were shown {stale} values older than 3 s"));
+    report.set("stale_told", seen.iter().map(|phone| phone.told_stale).sum::<u64>());
+    report.require(stale == 0, || {
+        let stalest = seen.iter().filter(|phone| phone.stale > 0).map(|phone| {
+            let stand = floor.stands.iter().position(|stand| Some(stand.machine) == phone.machine);
+            (stand, phone.stalest)
+        });
+        format!("viewers were shown {stale} values older than 3 s; stand, age and seq: {:?}", stalest.collect::<Vec<_>>())
+    });
     let backwards: u64 = seen.iter().map(|phone| phone.backwards).sum();
     report.require(backwards == 0, || format!("viewers were shown {backwards} values older than the one before"));
     let moved: Vec<&String> = seen.iter().flat_map(|phone| &phone.moved).collect();

@@ -29,8 +29,12 @@ pub(super) struct Seen {
     pub(super) machine: Option<MachineId>,
     pub(super) workout: Option<WorkoutId>,
     pub(super) lives: u64,
-    /// Values shown although older than 3 s.
+    /// Values that the hub told to be older than 3 s, by its estimate of the machine's clock.
+    pub(super) told_stale: u64,
+    /// Values shown more than 3 s after they were numbered.
     pub(super) stale: u64,
+    /// Age and seq of the oldest of them.
+    pub(super) stalest: (u32, u32),
     /// Values shown after a newer one.
     pub(super) backwards: u64,
     pub(super) gaps: u64,
@@ -143,12 +147,17 @@ impl Training {
         match frame {
             ServerFrame::Live(live) => {
                 self.seen.lives += 1;
-                self.seen.stale += u64::from(i64::from(live.age_ms) > STALE_MS);
+                self.seen.told_stale += u64::from(i64::from(live.age_ms) > STALE_MS);
                 let before = self.newest.insert(live.source, live.seq);
                 self.seen.backwards += u64::from(before.is_some_and(|before| before >= live.seq));
-                if let Some(left) = self.gateway.left_at(self.machine, live.seq) {
+                if let Some(numbered) = self.gateway.numbered_at(self.machine, live.seq) {
+                    let age = numbered.elapsed();
                     let latency = if self.away.load(Ordering::Relaxed) { &mut self.seen.away } else { &mut self.seen.usual };
-                    latency.add(left.elapsed());
+                    latency.add(age);
+                    if age.as_millis() as i64 > STALE_MS {
+                        self.seen.stale += 1;
+                        self.seen.stalest = self.seen.stalest.max((age.as_millis() as u32, live.seq));
+                    }
                 }
             }
             ServerFrame::Joined(joined) => {
