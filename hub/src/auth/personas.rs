@@ -48,6 +48,7 @@ pub const ALL: &[Persona] = &[
     persona("operator", "Mia, who runs the floor", Role::Operator, 0x23),
     persona("display", "The wall of the floor", Role::Display, 0x31),
     persona("gateway", "The gateway of the machines", Role::Gateway, 0x41),
+    persona("machine", "A machine with a socket of its own", Role::Machine, 0x42),
     persona("service", "The chain's own backend", Role::Service, 0x51),
 ];
 

@@ -30,7 +30,7 @@ pub(super) async fn layer(State(api): State<Api>, request: Request, next: Next) 
     let writes = matches!(*request.method(), Method::POST | Method::PUT | Method::DELETE | Method::PATCH);
     let key = match request.headers().get(HEADER).filter(|_| writes) {
         None => return next.run(request).await,
-        Some(value) => value.to_str().ok().map(str::to_owned).filter(|key| !key.is_empty() && key.len() <= KEY_BYTES_MAX),
+        Some(value) => value.to_str().ok().map(str::to_owned).filter(|key| is_key(key)),
     };
     let Some(key) = key else {
         return ApiError::detailed(ErrorCode::Malformed, "Idempotency-Key: 1 to 128 printable characters").into_response();
@@ -51,6 +51,11 @@ pub(super) async fn layer(State(api): State<Api>, request: Request, next: Next) 
     }
     let request = Request::from_parts(parts, Body::from(bytes));
     carry_out(&api, &identity, &key, &digest.finalize(), request, next).await
+}
+
+/// 1 to 128 printable characters without spaces.
+fn is_key(key: &str) -> bool {
+    (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 async fn carry_out(api: &Api, identity: &Identity, key: &str, digest: &[u8], request: Request, next: Next) -> Response {

@@ -64,7 +64,7 @@ async fn watched(State(api): State<Api>, mut request: Request, next: Next) -> Re
     api.metrics.request(RequestLabels { method, route, status: status.as_u16() }, began.elapsed().as_secs_f64());
     let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     span.in_scope(|| tracing::debug!(http.status = status.as_u16(), duration_ms = ms, "a request was answered"));
-    seal(&mut response, &id);
+    seal(&mut response, &id, api.config.listen.tls.is_some());
     response
 }
 
@@ -77,8 +77,11 @@ fn request_id(request: &Request) -> String {
     brought.filter(harmless).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
-fn seal(response: &mut Response, id: &str) {
+fn seal(response: &mut Response, id: &str, tls: bool) {
     let headers = response.headers_mut();
+    if tls {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
     if let Ok(value) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, value);
     }

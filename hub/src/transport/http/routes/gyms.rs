@@ -36,7 +36,7 @@ pub(super) struct Gym {
     time_zone: Text<64>,
     /// Units on its walls.
     #[serde(default)]
-    #[schema(inline, required = false)]
+    #[schema(required = false)]
     units: Measure,
     /// Its public addresses, in CIDR form: one Wi-Fi, many phones.
     #[serde(default)]

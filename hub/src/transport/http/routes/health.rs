@@ -38,7 +38,6 @@ enum Condition {
 /// The database.
 #[derive(Debug, Serialize, ToSchema)]
 struct Database {
-    #[schema(inline)]
     status: Condition,
     /// `sqlite` or `postgres`.
     kind: &'static str,
@@ -51,7 +50,6 @@ struct Database {
 /// The disk of the embedded store.
 #[derive(Debug, Serialize, ToSchema)]
 struct Disk {
-    #[schema(inline)]
     status: Condition,
     /// Used part, 0 to 1.
     #[schema(minimum = 0, maximum = 1)]
@@ -61,7 +59,6 @@ struct Disk {
 /// How the hub is.
 #[derive(Debug, Serialize, ToSchema)]
 struct Health {
-    #[schema(inline)]
     status: Condition,
     version: &'static str,
     uptime_s: u64,

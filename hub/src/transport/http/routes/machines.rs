@@ -67,7 +67,6 @@ struct Machine {
 struct MachineView {
     /// As provisioned.
     #[serde(flatten)]
-    #[schema(inline)]
     machine: Machine,
     /// Whether its maintenance log is open.
     maintenance: bool,

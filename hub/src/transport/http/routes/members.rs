@@ -83,7 +83,7 @@ struct Member {
     consents: Consent,
     /// Units on their pages.
     #[serde(default)]
-    #[schema(inline, required = false)]
+    #[schema(required = false)]
     units: Measure,
     /// Heart-rate ceiling, beats a minute; an alarm only, never a command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -260,7 +260,6 @@ struct Staff {
     #[schema(value_type = Uuid)]
     staff: StaffId,
     /// What they may do.
-    #[schema(inline)]
     role: StaffRole,
     /// Name for colleagues.
     #[schema(value_type = String, min_length = 1, max_length = 64)]

@@ -42,7 +42,7 @@ struct TimePage {
     #[param(minimum = 0, maximum = 9999999999999i64, required = false)]
     to_ms: Option<i64>,
     /// `next` of the page before.
-    #[param(max_length = 64, required = false)]
+    #[param(pattern = "^[0-9]{1,13}:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", required = false)]
     before: Option<String>,
     /// How many.
     #[param(minimum = 1, maximum = 500, default = 50, required = false)]
@@ -51,10 +51,17 @@ struct TimePage {
 
 impl TimePage {
     fn query(&self, member: Option<MemberId>) -> Answer<TimeQuery> {
+        within_time(self.from_ms, self.to_ms)?;
         let before = self.before.as_deref().map(cursor).transpose()?;
         let limit = super::limit_of(self.limit, 50, 500)?;
         Ok(TimeQuery { gym: self.gym, member, from_at_ms: self.from_ms, to_at_ms: self.to_ms, before, limit })
     }
+}
+
+/// Times that a calendar has; the document says the same.
+fn within_time(from_ms: Option<i64>, to_ms: Option<i64>) -> Answer<()> {
+    let good = |ms: Option<i64>| ms.is_none_or(|ms| (0..=9_999_999_999_999).contains(&ms));
+    if good(from_ms) && good(to_ms) { Ok(()) } else { Err(ApiError::detailed(ErrorCode::Malformed, "from_ms, to_ms: 0 to 9999999999999")) }
 }
 
 /// `ms:uuid`, as `next` gave it.
@@ -227,7 +234,6 @@ struct PhoneSet {
 #[derive(Debug, Serialize, ToSchema)]
 struct WorkoutView {
     #[serde(flatten)]
-    #[schema(inline)]
     workout: Workout,
     ranges: Vec<Range>,
     sets: Vec<CountedSet>,
@@ -284,7 +290,7 @@ struct SamplePage {
     #[param(minimum = 1000, maximum = 86400000, required = false)]
     resolution_ms: Option<i64>,
     /// `next` of the page before.
-    #[param(max_length = 64, required = false)]
+    #[param(pattern = "^[0-9]{1,18}\\.[0-9]{1,9}\\.[0-9]{1,9}$", required = false)]
     after: Option<String>,
     /// How many readings.
     #[param(minimum = 1, maximum = 5000, default = 1000, required = false)]
@@ -384,6 +390,7 @@ async fn get_samples(
     Asked(asked): Asked<SamplePage>,
 ) -> Answer<Json<Samples>> {
     api.workout_of(&caller, workout, Action::HttpSampleRead).await?;
+    within_time(asked.from_ms, asked.to_ms)?;
     let query = SampleQuery { workout, from_at_ms: asked.from_ms, to_at_ms: asked.to_ms };
     let tenant = caller.tenant();
     if let Some(resolution_ms) = asked.resolution_ms {

@@ -133,7 +133,7 @@ async fn workouts_are_read_by_page_one_by_one_and_with_their_samples() {
     for query in ["?resolution_ms=1", "?after=x", "?limit=0", "?limit=5001"] {
         assert_eq!(house.ask("GET", &format!("{path}{query}"), &service(), Value::Null).await.status, StatusCode::BAD_REQUEST, "{query}");
     }
-    for query in ["?before=x", "?before=1:x", "?limit=0", "?limit=501"] {
+    for query in ["?before=x", "?before=1:x", "?limit=0", "?limit=501", "?from_ms=-1", "?to_ms=-1"] {
         assert_eq!(
             house.ask("GET", &format!("/v1/visits{query}"), &service(), Value::Null).await.status,
             StatusCode::BAD_REQUEST,
