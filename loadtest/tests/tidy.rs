@@ -2,6 +2,8 @@
 //!
 //! Also prints, without failing, the longest files and functions, for a reader to judge (`cargo nextest run tidy --no-capture`).
 
+#![expect(clippy::unwrap_used, reason = "a test: whatever fails here should end it")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
