@@ -5,7 +5,7 @@
 import { hubNow } from './clock.js';
 import { Rooms } from './rooms.js';
 import { takeEvent, takeLive, takeSaved, takeSnapshot, takeTick } from './reduce.js';
-import { change, state, tell } from './store.js';
+import { change, forget, state, tell } from './store.js';
 import { Wire } from './wire.js';
 
 const rooms = new Rooms();
@@ -37,6 +37,7 @@ function takeFrame(frame) {
 const FRAMES = {
   welcome(frame) {
     asked.clear();
+    if (state.me && state.me.subject !== frame.subject) forget();
     change(() => { state.me = { subject: frame.subject, role: frame.role, expires_at_ms: frame.expires_at_ms }; });
   },
   joined(frame) {

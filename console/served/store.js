@@ -17,12 +17,14 @@
  * @property {string|null} notice   the last refusal, in words
  */
 
-/** @type {State} */
-export const state = {
-  link: { stage: 'idle', text: 'Not connected' },
+/** What belongs to whoever is logged in. */
+const nothing = () => ({
   me: null, floor: null, machine: null, member: null, workout: null, awaiting: null,
   stops: new Map(), commands: new Map(), feed: [], alarm: null, notice: null,
-};
+});
+
+/** @type {State} */
+export const state = { link: { stage: 'idle', text: 'Not connected' }, ...nothing() };
 
 /** @type {Set<(state: State) => void>} */
 const subscribers = new Set();
@@ -41,6 +43,11 @@ export function subscribe(draw) {
 export function change(how) {
   how(state);
   touch();
+}
+
+/** Forgets everything of whoever was logged in: somebody else takes the page. */
+export function forget() {
+  change(() => Object.assign(state, nothing()));
 }
 
 /** Draws soon. A hidden page draws when it is seen again. */

@@ -58,7 +58,7 @@ export class Wire {
     document.addEventListener('visibilitychange', () => { if (!document.hidden) this.#atOnce(); });
     // A page that goes into the back-forward cache would keep a dead socket.
     addEventListener('pagehide', () => this.#drop());
-    addEventListener('pageshow', (event) => { if (event.persisted) this.#atOnce(); });
+    addEventListener('pageshow', (event) => { if (event.persisted && this.#wanted) this.#connect(); });
   }
 
   /** Whether frames can be sent now. */

@@ -325,6 +325,13 @@ test('a machine is given back', LONG, async () => {
   await until(() => words(phone, '#machine-state').then((text) => /Ended|Finished/.test(text)), SOON);
   await phone.click('#another');
   await phone.waitForSelector('#take:not([hidden])', { timeout: SOON });
+});
+
+test('logging out leaves nothing behind', LONG, async () => {
+  await phone.click('#logout');
+  await phone.waitForSelector('#login:not([hidden])', { timeout: SOON });
+  assert.equal(await phone.locator('#take').isVisible(), false);
+  assert.deepEqual(await phone.evaluate(() => [sessionStorage.getItem('spotter.token'), sessionStorage.getItem('spotter.ticket')]), [null, null]);
   await phone.context().close();
 });
 

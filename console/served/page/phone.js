@@ -7,7 +7,7 @@ import { pointsAt } from '../aim.js';
 import { on, wire } from '../app.js';
 import { wirePrefs } from '../prefs.js';
 import * as session from '../session.js';
-import { change, state, subscribe, touch } from '../store.js';
+import { change, forget, state, subscribe, touch } from '../store.js';
 import { drawControls } from '../view/controls.js';
 import { byId, show, text } from '../view/dom.js';
 import { drawEarned } from '../view/earned.js';
@@ -27,6 +27,7 @@ wirePrefs(touch);
 loginForm(byId('login-ways'), ['member'], enter);
 byId('notice-close').addEventListener('click', () => change(() => { state.notice = null; }));
 byId('alarm-close').addEventListener('click', () => change(() => { state.alarm = null; }));
+byId('logout').addEventListener('click', logOut);
 on('welcome', watchMember);
 on('alarm', () => navigator.vibrate?.([300, 150, 300]));
 on('joined', claimFromAddress);
@@ -37,6 +38,14 @@ enter();
 function enter() {
   const { sub } = session.claims();
   if (sub) follow('member', `member:${sub}`);
+  wire.open();
+}
+
+function logOut() {
+  for (const kind of Object.keys(watched)) follow(kind, null);
+  wire.close();
+  session.logOut();
+  forget();
   wire.open();
 }
 

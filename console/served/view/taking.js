@@ -49,7 +49,7 @@ export function drawTaking() {
   show(byId('take'), Boolean(state.member) && !claimed && !awaiting && !ended);
   show(byId('awaiting'), Boolean(awaiting));
   if (awaiting) text(byId('awaiting-left'), String(Math.max(0, Math.ceil((state.awaiting.until_at_ms - hubNow()) / 1000))));
-  show(byId('leave'), claimed || ended || state.member?.visit?.state === 'active');
+  show(byId('leave'), Boolean(state.member));
   show(byId('release'), claimed);
   show(byId('another'), ended);
   show(byId('checkout'), state.member?.visit?.state === 'active');
