@@ -9,3 +9,10 @@ export function has(ranges, seq) {
   }
   return false;
 }
+
+/** How many numbers the ranges hold. */
+export function count(ranges) {
+  let sum = 0;
+  for (let at = 0; at < ranges.length; at += 2) sum += ranges[at + 1] - ranges[at] + 1;
+  return sum;
+}

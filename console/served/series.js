@@ -3,7 +3,7 @@
 // A reading is known by (source, boot, seq), so what a reload or a resume brings twice stands once.
 
 import { unpack } from './fields.js';
-import { has } from './seqs.js';
+import { count, has } from './seqs.js';
 
 /** The chart's window, and what the hub's ring holds. */
 export const WINDOW_MS = 15 * 60_000;
@@ -120,11 +120,13 @@ export class Series {
 
   /**
    * What is stored of the readings seen here: all up to `to` (null: nothing yet), and how many wait.
-   * @returns {{seen: number, saved: number, waiting: number, to: number|null, waitingSince: number|null}}
+   * `records` counts everything stored of these sources: readings that are not shown here, and sets, too.
+   * @returns {{seen: number, saved: number, waiting: number, to: number|null, waitingSince: number|null, records: number}}
    */
   saved() {
-    let seen = 0, saved = 0, newest = null, waitingSince = null;
+    let seen = 0, saved = 0, newest = null, waitingSince = null, records = 0;
     for (const { rows, stored } of this.#sources.values()) {
+      records += count(stored);
       for (const { seq, at } of rows) {
         seen += 1;
         if (has(stored, seq)) { saved += 1; newest = Math.max(newest ?? 0, at); }
@@ -132,7 +134,7 @@ export class Series {
       }
     }
     const to = waitingSince === null ? newest : this.#newestSavedBefore(waitingSince);
-    return { seen, saved, waiting: seen - saved, to, waitingSince };
+    return { seen, saved, waiting: seen - saved, to, waitingSince, records };
   }
 
   #newestSavedBefore(limit) {

@@ -90,8 +90,17 @@ test('the wall shows every machine without scrolling, and changes with the ticks
   const page = await open(browser, hub.url, { path: '/floor.html', role: 'display', width: 1920, height: 1080 });
   await until(() => page.locator('.tile').count().then((count) => count >= 20), SOON);
   await until(() => page.locator('.tile[data-availability="occupied"][data-fresh="fresh"]').count(), SOON);
-  const before = await words(page, '#grid');
-  await until(() => words(page, '#grid').then((now) => now !== before), SOON);
+  await page.evaluate(() => {
+    const state = /** @type {any} */ (globalThis);
+    state.shifted = 0;
+    new PerformanceObserver((list) => { for (const entry of list.getEntries()) state.shifted += /** @type {any} */ (entry).value; }).observe({ type: 'layout-shift' });
+  });
+  for (let change = 0; change < 4; change += 1) {
+    const before = await words(page, '#grid');
+    await until(() => words(page, '#grid').then((now) => now !== before), SOON);
+  }
+  const shifted = await page.evaluate(() => /** @type {any} */ (globalThis).shifted);
+  assert.ok(shifted < 0.01, `nothing jumps when values change: ${shifted}`);
   await until(() => page.evaluate(() => document.body.classList.contains('wall') && document.documentElement.scrollHeight <= innerHeight), SOON);
   const shot = await page.screenshot();
   assert.ok(shot.length > 50_000, `a wall of values is no blank picture (${shot.length} bytes)`);

@@ -94,11 +94,11 @@ test('saved means stored: the mark follows the ranges and never runs ahead of a 
   const series = new Series();
   series.takeSources([SOURCE]);
   for (const seq of [1, 2, 3, 4]) live(series, seq);
-  assert.deepEqual(series.saved(), { seen: 4, saved: 0, waiting: 4, to: null, waitingSince: 1000 });
+  assert.deepEqual(series.saved(), { seen: 4, saved: 0, waiting: 4, to: null, waitingSince: 1000, records: 0 });
   series.takeSaved(0, [1, 2, 4, 4]);
-  assert.deepEqual(series.saved(), { seen: 4, saved: 3, waiting: 1, to: 2000, waitingSince: 3000 });
+  assert.deepEqual(series.saved(), { seen: 4, saved: 3, waiting: 1, to: 2000, waitingSince: 3000, records: 3 });
   series.takeSaved(0, [1, 4]);
-  assert.deepEqual(series.saved(), { seen: 4, saved: 4, waiting: 0, to: 4000, waitingSince: null });
+  assert.deepEqual(series.saved(), { seen: 4, saved: 4, waiting: 0, to: 4000, waitingSince: null, records: 4 });
 });
 
 test('ranges hold what they hold', () => {

@@ -16,6 +16,8 @@ import { makeTile, updateTile } from '../view/tile.js';
 /** Tiles of a wall are nearest to this shape. */
 const TILE_SHAPE = 1.35;
 const EMPTY_WEIGHT = 3;
+/** Bike 2 comes before Bike 10. */
+const BY_NAME = new Intl.Collator(undefined, { numeric: true });
 
 session.takeTokenFromAddress();
 wirePrefs(touch);
@@ -38,7 +40,14 @@ function watchFloor() {
   if (gym) wire.keepWatching(`floor:${gym}`);
 }
 
-const isStaff = () => state.me?.role === 'operator';
+/** The role, from the token until the hub has said it: so the page has its shape before the first frame. */
+function role() {
+  return state.me?.role ?? session.claims().role;
+}
+
+function isStaff() {
+  return role() === 'operator';
+}
 
 function draw() {
   watchFloor();
@@ -46,11 +55,13 @@ function draw() {
   text(byId('told'), state.feed[0]?.text ?? '');
   text(byId('clock'), new Date(hubNow()).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }));
   const floor = state.floor;
-  show(byId('attention'), Boolean(floor) && isStaff());
+  document.body.classList.toggle('wall', isWall());
+  show(byId('attention'), isStaff());
   if (!floor) return;
   text(byId('gym'), floor.name);
   document.title = `${floor.name} · Spotter`;
-  const machines = [...floor.machines.values()].sort((a, b) => a.index - b.index);
+  const machines = [...floor.machines.values()].sort((a, b) => BY_NAME.compare(a.name, b.name));
+  document.body.dataset.ready = '';
   drawCounts(machines);
   if (isStaff()) drawAttention(machines, openDetail);
   const grid = byId('grid');
@@ -66,11 +77,14 @@ function drawCounts(machines) {
   }
 }
 
+/** A wall display on a screen that is large enough. */
+function isWall() {
+  return role() === 'display' && innerWidth >= 1100 && innerHeight >= 640;
+}
+
 /** A wall shows all machines without scrolling: as many columns as make tiles of a good shape. */
 function fit(grid, count) {
-  const wall = state.me?.role === 'display' && innerWidth >= 1100 && innerHeight >= 640 && count > 0;
-  document.body.classList.toggle('wall', wall);
-  if (!wall) { grid.style.removeProperty('--columns'); return; }
+  if (!isWall() || count === 0) { grid.style.removeProperty('--columns'); return; }
   const { width, height } = byId('machines').getBoundingClientRect();
   let best = 1, bestOff = Infinity;
   for (let columns = 1; columns <= count; columns += 1) {

@@ -7,6 +7,8 @@ import { state } from '../store.js';
 import { agoText } from '../units.js';
 import { byId, h, keyed, show, text } from './dom.js';
 
+/** Machines that tell sets rather than a reading each second. */
+const BY_SET = new Set(['strength', 'functional']);
 const SEVERITY = { error: 1, warning: 3, notice: 5 };
 
 /** All that needs somebody, the worst first. */
@@ -21,7 +23,7 @@ function found(machines) {
     const until = state.floor.awaiting.get(machine.machine);
     if (until > now) add(2, machine, 'sign', 'A member waits for the second sign', null);
     if (machine.availability === 'unknown') add(2, machine, 'silent', machine.heard_at_ms ? 'Link lost' : 'Never heard', machine.heard_at_ms);
-    else if (machine.state === 'active' && monoNow() - machine.readAt > BLANK_MS) add(4, machine, 'silent', 'Moves, but sends no readings', null);
+    else if (machine.state === 'active' && !BY_SET.has(machine.kind) && monoNow() - machine.readAt > BLANK_MS) add(4, machine, 'silent', 'Moves, but sends no readings', null);
     if (machine.state === 'safety_stopped') add(1, machine, 'stop', 'Safety key pulled: needs a reset at the machine', null);
     if (machine.availability === 'maintenance' && machine.tickets.length === 0) add(5, machine, 'notice', 'In maintenance', null);
   }
