@@ -336,6 +336,26 @@ test('a machine is given back', LONG, async () => {
   await phone.waitForSelector('#take:not([hidden])', { timeout: SOON });
 });
 
+test('a sticker waits for a second sign, and staff can give it', LONG, async () => {
+  const staff = await open(browser, hub.url, { path: '/floor.html', role: 'operator', width: 1440, height: 900 });
+  await staff.waitForSelector('.tile', { timeout: SOON });
+  const machine = await until(() => staff.locator('.tile[data-availability="available"]').evaluateAll((tiles) => tiles[0]?.dataset.machine), 60_000);
+  // As the camera of a phone opens the sticker's link.
+  const page = await open(browser, hub.url, { path: '/' });
+  const { token } = await login(hub.url, 'member');
+  await page.goto(`${hub.url}/phone.html#machine=${machine}&token=${token}`);
+  await page.waitForSelector('#awaiting:not([hidden])', { timeout: SOON });
+  assert.ok(Number(await words(page, '#awaiting-left')) > 30);
+  await staff.locator('#attention-list button').filter({ hasText: 'second sign' }).click();
+  await staff.click('#detail-approve');
+  await page.waitForSelector('#training:not([hidden])', { timeout: SOON });
+  assert.equal(await page.locator('#stop').isVisible(), true);
+  await page.click('#release');
+  await page.waitForSelector('#stop-bar', { state: 'hidden', timeout: SOON });
+  await page.context().close();
+  await staff.context().close();
+});
+
 test('logging out leaves nothing behind', LONG, async () => {
   await phone.click('#logout');
   await phone.waitForSelector('#login:not([hidden])', { timeout: SOON });
