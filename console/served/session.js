@@ -24,6 +24,9 @@ export function takeTokenFromAddress() {
   history.replaceState(null, '', location.pathname + location.search + (rest ? `#${rest}` : ''));
 }
 
+/** The persona that a link of the demo names (`#as=display`), so that one press shows live values. */
+export const personaInAddress = () => new URLSearchParams(location.hash.slice(1)).get('as');
+
 /** The token, or null: nobody is logged in. */
 export const token = () => get(TOKEN);
 

@@ -1,6 +1,6 @@
 // Logging in: the personas that a hub in the `dev` profile offers, or a token that somebody has. In: presses. Out: a token in the session.
 
-import { devLogin, LoginError, personas, useToken } from '../session.js';
+import { devLogin, LoginError, personaInAddress, personas, useToken } from '../session.js';
 import { h, text } from './dom.js';
 
 /**
@@ -17,6 +17,8 @@ export async function loginForm(container, roles, done) {
   const buttons = found.map(({ name, title, role }) => h('button', { type: 'button', class: 'button', data: { role, persona: name }, onclick: () => enter(name) }, title));
   offered.append(...buttons);
   if (found.length === 0) container.querySelector('details').open = true;
+  const wanted = personaInAddress();
+  if (found.some(({ name }) => name === wanted)) await enter(wanted);
 
   async function enter(persona) {
     for (const button of buttons) button.disabled = true;

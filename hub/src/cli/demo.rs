@@ -166,7 +166,14 @@ fn links(node: &Node) -> anyhow::Result<()> {
     let base = format!("http://{}", node.address);
     let mut out = std::io::stdout().lock();
     writeln!(out, "\nSpotter's demo gym is open: forty machines on real workouts, members coming and going.\n")?;
-    for (what, path) in [("start here", "/"), ("the floor wall", "/floor"), ("a phone", "/phone"), ("numbers", "/metrics")] {
+    let links = [
+        ("start here", "/"),
+        ("the floor wall", "/floor#as=display"),
+        ("for operators", "/floor#as=operator"),
+        ("a phone", "/phone#as=member"),
+        ("numbers", "/metrics"),
+    ];
+    for (what, path) in links {
         writeln!(out, "  {what:<15} {base}{path}")?;
     }
     writeln!(out, "\nCtrl-C drains. Nothing is kept afterwards unless you named a store.\n")?;
