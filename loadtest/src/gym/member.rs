@@ -81,7 +81,7 @@ impl Life {
     }
 
     fn begin(&mut self, gateway: &SimGateway, machine: MachineId, kind: MachineKind) {
-        let stretch = stretch(&self.workouts, &mut self.dice);
+        let stretch = stretch(&self.workouts, &mut self.dice, kind);
         let (sets, load_hg) = (3 + self.dice.below(3) as u16, 200 + self.dice.below(60) as u32 * 10);
         let speed = self.speed;
         gateway.with(|core, now_ms| {

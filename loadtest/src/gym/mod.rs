@@ -5,12 +5,13 @@
 
 mod floor;
 mod member;
+mod retell;
 mod visitors;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::frame::MachineStatus;
+use protocol::frame::{MachineKind, MachineStatus};
 use protocol::{GymId, MachineId, MemberId};
 use tokio::task::JoinSet;
 
@@ -58,7 +59,7 @@ pub struct SimulatedGym {
 }
 
 impl SimulatedGym {
-    /// Opens the gym: machines connect at once, members arrive over the first minute.
+    /// Opens the gym: machines connect at once, members arrive over the first half minute.
     #[must_use]
     pub fn start(plan: &GymPlan) -> Self {
         let places = floor();
@@ -87,7 +88,7 @@ impl SimulatedGym {
                 dice: Dice::new(plan.seed.wrapping_mul(31).wrapping_add(number as u64)),
                 speed: plan.speed,
             };
-            let arrives = Duration::from_millis((number as f64 * 3_000.0 / plan.speed) as u64);
+            let arrives = Duration::from_millis((number as f64 * ARRIVE_EVERY_MS / plan.speed) as u64);
             members.spawn(life.live(arrives));
         }
         let visitors = visitors::Visitors {
@@ -128,7 +129,9 @@ struct WalkIns {
 
 /// Walk-ins leave the rest of the floor to members.
 const WALK_INS_MOST: usize = 10;
-const WALK_IN_EVERY_MS: f64 = 7_000.0;
+const WALK_IN_EVERY_MS: f64 = 2_000.0;
+/// Members arrive this far apart, so that a floor is busy before its visitor looks away.
+const ARRIVE_EVERY_MS: f64 = 1_200.0;
 
 impl WalkIns {
     async fn live(mut self) {
@@ -137,17 +140,23 @@ impl WalkIns {
             let unclaimed = self.gateways[0]
                 .with(|core, _| core.machines().iter().filter(|machine| machine.is_playing() && machine.claim().is_none()).count());
             if unclaimed < WALK_INS_MOST {
-                let stretch = stretch(&self.workouts, &mut self.dice);
-                let speed = self.speed;
-                let pick = self.dice.roll();
-                self.gateways[0].with(|core, now_ms| {
-                    let free: Vec<_> = core.machines().iter().filter(|machine| is_free(machine)).map(crate::gateway::Machine::id).collect();
-                    if let Some(machine) = free.get(pick as usize % free.len().max(1)) {
-                        core.at(*machine, |machine, out| machine.play(stretch, speed, now_ms, out));
-                    }
-                });
+                self.begin();
             }
         }
+    }
+}
+
+impl WalkIns {
+    fn begin(&mut self) {
+        let (workouts, dice, speed) = (&self.workouts, &mut self.dice, self.speed);
+        self.gateways[0].with(|core, now_ms| {
+            let free = core.machines().iter().filter(|machine| is_free(machine));
+            let free: Vec<_> = free.map(|machine| (machine.id(), machine.spec().model.kind)).collect();
+            if let Some(&(machine, kind)) = free.get(dice.below(free.len().max(1) as u64) as usize) {
+                let stretch = stretch(workouts, dice, kind);
+                core.at(machine, |machine, out| machine.play(stretch, speed, now_ms, out));
+            }
+        });
     }
 }
 
@@ -156,12 +165,13 @@ fn is_free(machine: &crate::gateway::Machine) -> bool {
 }
 
 /// Three to ten minutes out of one of the workouts.
-fn stretch(workouts: &[Arc<Workout>], dice: &mut Dice) -> Arc<Workout> {
+fn stretch(workouts: &[Arc<Workout>], dice: &mut Dice, kind: MachineKind) -> Arc<Workout> {
     let workout = &workouts[dice.below(workouts.len() as u64) as usize];
     let length = 180 + dice.below(420) as usize;
     let from = dice.below(workout.records.len().saturating_sub(length) as u64) as usize;
     let until = (from + length).min(workout.records.len());
-    Arc::new(Workout { name: workout.name.clone(), records: workout.records[from..until].to_vec() })
+    let stretch = Workout { name: workout.name.clone(), records: workout.records[from..until].to_vec() };
+    Arc::new(retell::retell(stretch, kind))
 }
 
 #[cfg(test)]
@@ -182,7 +192,7 @@ mod tests {
         let workouts: Vec<_> = Workout::shipped().into_iter().map(Arc::new).collect();
         let mut dice = Dice::new(3);
         for _ in 0..200 {
-            assert!(stretch(&workouts, &mut dice).records.len() >= 150);
+            assert!(stretch(&workouts, &mut dice, MachineKind::Rower).records.len() >= 150);
         }
     }
 }

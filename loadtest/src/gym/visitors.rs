@@ -66,7 +66,7 @@ impl Visitors {
     }
 
     fn start(&mut self, gateway: &SimGateway, machine: MachineId, kind: MachineKind) {
-        let (stretch, speed) = (stretch(&self.workouts, &mut self.dice), self.speed);
+        let (stretch, speed) = (stretch(&self.workouts, &mut self.dice, kind), self.speed);
         gateway.with(|core, now_ms| {
             core.at(machine, |unit, out| match kind {
                 MachineKind::Strength => unit.lift(SETS.0, SETS.1, LOAD_HG, speed, now_ms, out),
