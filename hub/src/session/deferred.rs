@@ -145,7 +145,7 @@ async fn carry_out(hub: &Arc<Hub>, peer: &Arc<Peer>, deferred: Deferred, about: 
             if let Some(member) = about.member
                 && let Err(code) = hub.look_up_teams(peer.viewer.tenant, member).await
             {
-                return tell(hub, peer, deferred.req(), code);
+                return tell(hub, peer, deferred.req(), unknown_as(&deferred, code));
             }
             act(hub, peer, deferred, &about);
         }
@@ -270,6 +270,14 @@ async fn ceiling(hub: &Hub, peer: &Peer, ceiling: Ceiling) {
         hub.shards.owe(hub.registry.shard_of(gym.0), Order::Gym { gym, from: None, input });
     }
     peer.send_now(Lane::Event, &Done { req: ceiling.req }.into());
+}
+
+/// A member whom nobody knows and one of another tenant are the same to whoever asks for their room.
+fn unknown_as(deferred: &Deferred, code: ErrorCode) -> ErrorCode {
+    match (deferred, code) {
+        (Deferred::Join(..), ErrorCode::NotFound) => ErrorCode::NoSuchRoom,
+        (_, code) => code,
+    }
 }
 
 fn teams_of(hub: &Hub, member: Option<MemberId>) -> Vec<TeamId> {

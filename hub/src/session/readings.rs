@@ -85,6 +85,10 @@ impl Session {
 
     /// One frame of readings.
     pub(super) fn reading(&mut self, frame: ClientFrame) {
+        // Only a machine counts repetitions and strokes: what a member counts is `log_set`.
+        if matches!(frame, ClientFrame::Rep(_) | ClientFrame::Set(_) | ClientFrame::Stroke(_)) && !self.is_machine() {
+            return self.refuse(None, ErrorCode::Forbidden);
+        }
         let (slot, numbered) = match frame {
             ClientFrame::Sample(sample) => (sample.slot, fresh(sample.seq, sample.dev_ms, Said::Reading(sample.reading))),
             ClientFrame::FtmsRaw(raw) => {
