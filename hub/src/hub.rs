@@ -132,7 +132,7 @@ impl Hub {
     /// Consent or teams of a member changed: every gym that knows the member hears it.
     pub fn member_changed(&self, tenant: TenantId, member: MemberId, record: &MemberRecord) {
         self.registry.add_member(member, tenant, Arc::new(record.clone()));
-        for gym in self.registry.gyms_of_member(member) {
+        for gym in self.registry.gyms_of_member(tenant, member) {
             self.to_gym(gym, Input::MemberKnown { member, record: record.clone() });
         }
     }

@@ -179,10 +179,11 @@ impl Registry {
         self.members.get(&member).and_then(|place| place.gym)
     }
 
-    /// All gyms that the member was seen in since the start.
+    /// All gyms of the tenant that the member was seen in since the start.
     #[must_use]
-    pub fn gyms_of_member(&self, member: MemberId) -> Vec<GymId> {
-        self.members.get(&member).map(|place| place.gyms.iter().copied().collect()).unwrap_or_default()
+    pub fn gyms_of_member(&self, tenant: TenantId, member: MemberId) -> Vec<GymId> {
+        let seen: Vec<GymId> = self.members.get(&member).map(|place| place.gyms.iter().copied().collect()).unwrap_or_default();
+        seen.into_iter().filter(|gym| self.gym(*gym).is_some_and(|place| place.tenant == tenant)).collect()
     }
 
     /// Knows whose a member is, and their record.

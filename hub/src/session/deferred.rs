@@ -265,7 +265,7 @@ async fn ceiling(hub: &Hub, peer: &Peer, ceiling: Ceiling) {
         tracing::warn!(error = %crate::chain(&error), "a ceiling could not be stored");
         return tell(hub, peer, req, ErrorCode::Unavailable);
     }
-    for gym in hub.registry.gyms_of_member(member) {
+    for gym in hub.registry.gyms_of_member(tenant, member) {
         let input = Input::Ceiling { member, heart_rate_bpm: ceiling.heart_rate_bpm };
         hub.shards.owe(hub.registry.shard_of(gym.0), Order::Gym { gym, from: None, input });
     }

@@ -17,13 +17,27 @@ const LOOK_UPS_MAX: u32 = 10;
 /// Pause between two such questions.
 const LOOK_UP_PAUSE: Duration = Duration::from_secs(1);
 
+/// Whose step it was.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stepped {
+    /// A gym's.
+    Gym(GymId),
+    /// A member's of this tenant.
+    Member(TenantId),
+}
+
 impl Shard {
-    /// Carries out the effects of one step of `gym`, or of a member.
-    pub(super) fn perform(&mut self, gym: Option<GymId>, effects: &mut Vec<Effect>) {
+    /// Carries out the effects of one step.
+    pub(super) fn perform(&mut self, stepped: Stepped, effects: &mut Vec<Effect>) {
+        // A gym's rooms are its tenant's alone; two tenants may have tokens for one member id.
+        let (gym, of) = match stepped {
+            Stepped::Gym(gym) => (Some(gym), None),
+            Stepped::Member(tenant) => (None, Some(tenant)),
+        };
         for effect in effects.drain(..) {
             match effect {
                 Effect::Deliver { to, lane, frame } => self.watchers.deliver(to, lane, &frame),
-                Effect::Broadcast { room, audience, lane, frame } => self.watchers.broadcast(room, audience, lane, &frame),
+                Effect::Broadcast { room, audience, lane, frame } => self.watchers.broadcast(room, of, audience, lane, &frame),
                 Effect::Watch { room, session, class, staff } => self.watchers.watch(room, session, class, staff),
                 Effect::Unwatch { room, session } => self.watchers.unwatch(room, session),
                 Effect::Keep(keep) => {

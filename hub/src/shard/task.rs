@@ -7,11 +7,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::{GymId, MemberId};
+use protocol::{GymId, MemberId, TenantId};
 use room::{Draw, Effect, Gym, GymSeed, Input, Member, MemberInput, MemberSeed, Now};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::effects::Stepped;
 use super::inbox::{Order, Taken};
 use super::watchers::Watchers;
 use super::wheel::Wheel;
@@ -29,7 +30,8 @@ pub struct Shard {
     pub(super) index: usize,
     pub(super) hub: Arc<Hub>,
     pub(super) gyms: HashMap<GymId, Gym>,
-    pub(super) members: HashMap<MemberId, Member>,
+    /// By tenant too: a token of another tenant may name any subject, and must not come into this member's room.
+    pub(super) members: HashMap<(TenantId, MemberId), Member>,
     pub(super) watchers: Watchers,
     pub(super) keeper: Keeper,
     pub(super) draw: Draw,
@@ -131,13 +133,13 @@ impl Shard {
         let mut gyms = std::mem::take(&mut self.gyms);
         for (id, gym) in &mut gyms {
             gym.step(now, Input::Tick, &mut self.draw, &mut out);
-            self.perform(Some(*id), &mut out);
+            self.perform(Stepped::Gym(*id), &mut out);
         }
         self.gyms = gyms;
         let mut members = std::mem::take(&mut self.members);
-        for member in members.values_mut() {
+        for ((tenant, _), member) in &mut members {
             member.step(now, MemberInput::Tick, &mut self.draw, &mut out);
-            self.perform(None, &mut out);
+            self.perform(Stepped::Member(*tenant), &mut out);
         }
         members.retain(|_, member| !member.is_idle());
         self.members = members;
@@ -165,7 +167,7 @@ impl Shard {
                 let Some(state) = self.gyms.get_mut(&gym) else { return };
                 let mut out = std::mem::take(&mut self.out);
                 state.step(now, input, &mut self.draw, &mut out);
-                self.perform(Some(gym), &mut out);
+                self.perform(Stepped::Gym(gym), &mut out);
                 self.out = out;
             }
             Order::Member { member, tenant, from, input } => {
@@ -174,10 +176,11 @@ impl Shard {
                 }
                 let draw = &mut self.draw;
                 let record = self.hub.registry.member(member).filter(|(of, _)| *of == tenant).map(|(_, record)| (*record).clone());
-                let state = self.members.entry(member).or_insert_with(|| Member::new(MemberSeed { member, tenant, record }, draw));
+                let state =
+                    self.members.entry((tenant, member)).or_insert_with(|| Member::new(MemberSeed { member, tenant, record }, draw));
                 let mut out = std::mem::take(&mut self.out);
                 state.step(now, input, draw, &mut out);
-                self.perform(None, &mut out);
+                self.perform(Stepped::Member(tenant), &mut out);
                 self.out = out;
             }
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::wire::Encoding;
-use protocol::{CloseReason, RoomName, ServerFrame, SessionId};
+use protocol::{CloseReason, RoomName, ServerFrame, SessionId, TenantId};
 use room::{Audience, Lane};
 
 use crate::metrics::Metrics;
@@ -108,8 +108,8 @@ impl Watchers {
         push(&mut self.touched, &attached.peer, lane, bytes);
     }
 
-    /// One frame to all watchers of a room that the audience names.
-    pub fn broadcast(&mut self, room: RoomName, audience: Audience, lane: Lane, frame: &ServerFrame) {
+    /// One frame to all watchers of a room that the audience names; with a tenant to those of the tenant only.
+    pub fn broadcast(&mut self, room: RoomName, of: Option<TenantId>, audience: Audience, lane: Lane, frame: &ServerFrame) {
         let Some(watchers) = self.rooms.get(&room) else { return };
         let mut prepared: [Option<Bytes>; Encoding::ALL.len()] = [None, None];
         let mut receivers = [0_u64; Encoding::ALL.len()];
@@ -119,7 +119,7 @@ impl Watchers {
                 Audience::Staff => watcher.staff,
                 Audience::Class(class) => watcher.class == class,
             };
-            if wanted {
+            if wanted && of.is_none_or(|tenant| watcher.peer.viewer.tenant == tenant) {
                 let encoding = watcher.peer.encoding;
                 let bytes = prepared[encoding as usize].get_or_insert_with(|| wsframe::prepare(frame, encoding));
                 push(&mut self.touched, &watcher.peer, lane, bytes.clone());

@@ -238,7 +238,7 @@ async fn put_ceiling(
     api.member_of(&caller, member, Action::Ceiling).await?;
     ceiling_checked(ceiling.ceiling_bpm)?;
     api.ask("set_ceiling", "members", api.store.set_ceiling(caller.tenant(), member, ceiling.ceiling_bpm)).await?;
-    for gym in api.registry.gyms_of_member(member) {
+    for gym in api.registry.gyms_of_member(caller.tenant(), member) {
         api.to_gym(gym, Input::Ceiling { member, heart_rate_bpm: ceiling.ceiling_bpm });
     }
     Ok(Json(api.member_again(caller.tenant(), member).await?.into()))
