@@ -6,5 +6,6 @@ mod house;
 mod life;
 mod limits;
 mod live;
+mod matrix;
 mod safety;
 mod wire;
