@@ -145,10 +145,15 @@ impl Registry {
         }
     }
 
-    /// A workout runs in a gym.
+    /// A workout runs in a gym. One that another tenant has stays where it is: a machine may name any id as the one that it kept.
     pub fn add_workout(&self, workout: WorkoutId, gym: GymId, member: MemberId) {
         if let Some(place) = self.gym(gym) {
-            self.workouts.insert(workout, WorkoutPlace { tenant: place.tenant, gym, member });
+            let here = WorkoutPlace { tenant: place.tenant, gym, member };
+            let mut known = self.workouts.entry(workout).or_insert(here);
+            if known.tenant == here.tenant {
+                *known = here;
+            }
+            drop(known);
             self.member_in(member, gym);
         }
     }
@@ -244,6 +249,16 @@ mod tests {
         assert!(registry.machine(machine).expect("known").holder.is_some());
         registry.released(machine, 10);
         assert!(registry.machine(machine).expect("known").holder.is_none());
+    }
+
+    #[test]
+    fn a_workout_of_another_tenant_is_not_moved() {
+        let registry = registry();
+        registry.add_gym(GymId(id(9)), TenantId(id(2)));
+        let workout = WorkoutId(id(30));
+        registry.add_workout(workout, GymId(id(7)), MemberId(id(5)));
+        registry.add_workout(workout, GymId(id(9)), MemberId(id(6)));
+        assert_eq!(registry.workout(workout), Some(WorkoutPlace { tenant: TenantId(id(1)), gym: GymId(id(7)), member: MemberId(id(5)) }));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! `readings.rs`; frames whose right hangs on a member's teams, which may have to be read first, end in `deferred.rs`.
 
 use protocol::frame::{
-    Approve, CheckOut, Claim, Clock, Control, EndWorkout, JoinRoom, Leave, LogSet, MachineHello, Pong, Release, Stop, StopAnswer,
+    Approve, CheckOut, Claim, Clock, Control, EndWorkout, HeldClaim, JoinRoom, Leave, LogSet, MachineHello, Pong, Release, Stop, StopAnswer,
 };
 use protocol::limits::ROOMS_PER_SESSION_MAX;
 use protocol::{ClientFrame, ErrorCode, MachineId, RoomName, WorkoutId};
@@ -105,7 +105,7 @@ impl Session {
         }
     }
 
-    fn machine_hello(&mut self, hello: MachineHello) {
+    fn machine_hello(&mut self, mut hello: MachineHello) {
         let Some((place, home)) = self.machine_and_home(hello.machine) else {
             return self.refuse(None, ErrorCode::NoSuchMachine);
         };
@@ -116,8 +116,16 @@ impl Session {
             return self.refuse(None, code);
         }
         self.home = Some(home);
+        hello.claim = hello.claim.filter(|claim| !self.is_foreign(*claim));
         let (session, viewer) = (self.peer.session, self.peer.viewer.clone());
         self.tell_gym(home, None, Input::MachineHello { session, viewer, hello });
+    }
+
+    /// Whether a claim that a machine says it kept is of another tenant's member or workout: then it kept none.
+    fn is_foreign(&self, claim: HeldClaim) -> bool {
+        let (registry, tenant) = (&self.hub.registry, self.peer.viewer.tenant);
+        registry.workout(claim.workout).is_some_and(|place| place.tenant != tenant)
+            || registry.member(claim.member).is_some_and(|(of, _)| of != tenant)
     }
 
     /// A frame about a machine that this connection announced: its right was checked then.

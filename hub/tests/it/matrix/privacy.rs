@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use loadtest::{Options, Peer};
 use protocol::frame::{
-    Claim, ClaimBy, EventBody, Join, JoinRoom, MachineHello, MachineState, MachineStatus, Ping, Role, Sample, Snapshot, Stop,
+    Claim, ClaimBy, EventBody, HeldClaim, Join, JoinRoom, MachineHello, MachineState, MachineStatus, Ping, Role, Sample, Snapshot, Stop,
 };
 use protocol::text::Text;
 use protocol::{ClientFrame, CloseReason, ErrorCode, Field, Reading, RoomName, ServerFrame, StopId};
@@ -178,6 +178,31 @@ async fn a_stolen_member_id_opens_no_room_of_the_member_and_hears_nothing() {
             _ => (),
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_names_a_workout_of_another_tenant_takes_nothing_of_it() {
+    let mut world = World::open().await;
+    let target = world.target();
+    let mut member = world.peer(Role::Member, Stance::Own).await;
+    member.join(RoomName::Member(target.member)).await.expect("their own");
+    let before = world.state().await;
+    // Its own rower, with a claim that it says it kept: the member and the workout are the other tenant's.
+    let claim = HeldClaim { member: target.member, fence: target.fence + 1, workout: target.workout };
+    let mut gateway = world.peer(Role::Gateway, Stance::OtherTenant).await;
+    gateway.send(MachineHello { claim: Some(claim), ..hello_of(B.rower()) }).await.expect("sent");
+    let ready =
+        gateway.expect("machine_ready", |frame| if let ServerFrame::MachineReady(ready) = frame { Some(ready.claim) } else { None });
+    assert_eq!(ready.await.expect("its own machine"), None, "the claim is not believed");
+    let mut thief = world.peer(Role::Operator, Stance::OtherTenant).await;
+    let machine = thief.join(RoomName::Machine(B.rower())).await.expect("staff of that gym");
+    assert!(!format!("{machine:?}").contains("Anna"), "{machine:?}");
+    member.join(RoomName::Workout(target.workout)).await.expect("still theirs");
+    member.set_patience(Duration::from_millis(300));
+    let told = member.expect("nothing", |frame| matches!(frame, ServerFrame::Event(_)).then_some(())).await;
+    assert!(told.is_err(), "the member heard of a machine of another tenant");
+    world.settle().await;
+    assert_eq!(world.state().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
