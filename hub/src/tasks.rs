@@ -34,6 +34,8 @@ impl Tasks {
     {
         self.count(name, true);
         let guard = Running { name, tasks: self.running.clone() };
+        // Each layer of futures below would hold it by value once more.
+        let future = Box::pin(future);
         let tracked = self.tracker.track_future(async move {
             let _guard = guard;
             future.await;

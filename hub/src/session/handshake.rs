@@ -44,11 +44,13 @@ pub struct Handshake {
     pub url_token: Option<String>,
     /// Its place among the strangers.
     pub place: Place,
+    /// Bytes of the first message, once it was heard.
+    pub hello_bytes: usize,
 }
 
 impl Handshake {
     /// Hears hello and makes a session of it, or ends the connection.
-    pub async fn run(mut self) -> Option<Session> {
+    pub async fn run(mut self) -> Option<Box<Session>> {
         let mut reader = Reader::new(&self.begun, self.hub.config.limits.hello_bytes);
         self.begun = Bytes::new();
         let within = self.hub.config.session.hello_timeout;
@@ -57,7 +59,10 @@ impl Handshake {
             Err(_elapsed) => Err(Refusal::close(CloseReason::HelloTimeout)),
         };
         match accepted {
-            Ok((peer, hello, resumed)) => Some(self.establish(reader, peer, hello, resumed)),
+            Ok((peer, hello, resumed)) => {
+                let reader = reader.after_hello(self.hello_bytes, self.hub.config.limits.message_bytes);
+                Some(self.establish(reader, peer, hello, resumed))
+            }
             Err(refusal) => {
                 self.refuse(refusal).await;
                 None
@@ -98,6 +103,7 @@ impl Handshake {
                 Ok(Heard::Goodbye(_)) => return Err(Exit::Goodbye(Bytes::from(answers)).into()),
                 Err(error) => return Err(exit_of(&error).into()),
             };
+            self.hello_bytes = message.len();
             return match ClientFrame::decode(self.encoding, &message) {
                 Ok(ClientFrame::Hello(hello)) if hello.rooms.len() <= ROOMS_PER_SESSION_MAX => Ok(hello),
                 Ok(ClientFrame::Hello(_)) => Err(Refusal::error(CloseReason::Malformed, ErrorCode::TooManyRooms, None)),
@@ -142,7 +148,7 @@ impl Handshake {
     }
 
     /// Welcomes the peer and joins its rooms.
-    fn establish(self, reader: Reader, peer: Arc<Peer>, hello: Hello, resumed: bool) -> Session {
+    fn establish(self, reader: Reader, peer: Arc<Peer>, hello: Hello, resumed: bool) -> Box<Session> {
         let Self { hub, stream, mut place, .. } = self;
         place.known();
         let at_ms = crate::clock::at_ms();

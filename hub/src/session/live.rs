@@ -4,6 +4,7 @@
 //! then reads a bounded number of messages, then writes what they caused. Nothing in it awaits: what needs the store or a key is a task
 //! of its own, so that a stop never waits behind it.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -49,7 +50,7 @@ pub struct Session {
     pub(super) home: Option<Home>,
     /// Answers were queued since the last write.
     pub(super) said: bool,
-    _place: Place,
+    place: Place,
 }
 
 /// Whom a session spoke to: each hears when it is gone.
@@ -62,10 +63,9 @@ pub(super) struct Touched {
 
 impl Session {
     /// A session whose hello was accepted.
-    pub(super) fn new(hub: Arc<Hub>, peer: Arc<Peer>, stream: Stream, mut reader: Reader, place: Place) -> Self {
-        reader.allow(hub.config.limits.message_bytes);
+    pub(super) fn new(hub: Arc<Hub>, peer: Arc<Peer>, stream: Stream, reader: Reader, place: Place) -> Box<Self> {
         let meter = Meter::new(hub.rate_of(peer.viewer.role), crate::clock::mono_ms());
-        Self {
+        Box::new(Self {
             hub,
             peer,
             stream,
@@ -79,16 +79,25 @@ impl Session {
             held: Held::new(),
             home: None,
             said: false,
-            _place: place,
-        }
+            place,
+        })
     }
 
     /// Runs to the end, tells everybody, and says goodbye.
-    pub async fn run(mut self) {
+    ///
+    /// Boxed: a future that held the session by value would hold it once for each layer of futures that it is moved through.
+    pub async fn run(mut self: Box<Self>) {
         let exit = std::future::poll_fn(|cx| self.poll(cx)).await;
         self.part(&exit);
-        let Self { stream, writer, .. } = self;
-        Box::pin(say_goodbye(stream, writer, &exit)).await;
+        Self::goodbye(self, exit).await;
+    }
+
+    fn goodbye(self: Box<Self>, exit: Exit) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let Self { stream, writer, place, .. } = *self;
+        Box::pin(async move {
+            say_goodbye(stream, writer, &exit).await;
+            drop(place);
+        })
     }
 
     /// Leaves every room and list. The outbox is emptied: its frames are of no use to anybody.
@@ -229,6 +238,7 @@ impl Session {
     /// Makes a shard know this session before it is named there.
     pub(super) fn attach(&mut self, shard: usize) {
         if !self.touched.shards.contains(&shard) {
+            self.touched.shards.reserve_exact(1);
             self.touched.shards.push(shard);
             self.hub.shards.attach(shard, self.peer.clone());
         }
@@ -238,6 +248,7 @@ impl Session {
     pub(super) fn touch(&mut self, home: Home) {
         self.attach(home.shard);
         if !self.touched.gyms.contains(&home) {
+            self.touched.gyms.reserve_exact(1);
             self.touched.gyms.push(home);
         }
     }
@@ -265,6 +276,7 @@ impl Session {
     pub(super) fn touch_member(&mut self, member: MemberId, tenant: TenantId) {
         self.attach(self.hub.registry.shard_of(member.0));
         if !self.touched.members.contains(&(member, tenant)) {
+            self.touched.members.reserve_exact(1);
             self.touched.members.push((member, tenant));
         }
     }

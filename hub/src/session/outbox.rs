@@ -134,6 +134,8 @@ impl Outbox {
             self.queued_bytes = self.queued_bytes - unsent.len() + len;
             *unsent = frame;
             self.dropped_live += 1;
+            // A larger value than the one it replaces may not fit any more.
+            self.make_room(0).ok();
             return;
         }
         if self.make_room(len).is_err() {
@@ -221,6 +223,15 @@ mod tests {
         assert_eq!(outbox.push(Lane::Event, frame(11)), Err(Full { queued_bytes: 90, bytes_max: 100 }));
         outbox.push(Lane::Live { key: 2 }, frame(11)).unwrap();
         assert_eq!(drain(&mut outbox), [90]);
+    }
+
+    #[test]
+    fn a_value_that_grew_does_not_pass_the_bound() {
+        let mut outbox = Outbox::new(100);
+        outbox.push(Lane::Event, frame(60)).unwrap();
+        outbox.push(Lane::Live { key: 1 }, frame(20)).unwrap();
+        outbox.push(Lane::Live { key: 1 }, frame(50)).unwrap();
+        assert_eq!((outbox.bytes(), drain(&mut outbox)), (60, vec![60]));
     }
 
     #[test]

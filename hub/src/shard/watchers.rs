@@ -81,6 +81,7 @@ impl Watchers {
             }
             return;
         }
+        attached.rooms.reserve_exact(1);
         attached.rooms.push(room);
         watchers.push(Watcher { session, peer: attached.peer.clone(), class, staff });
     }

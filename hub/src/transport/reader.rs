@@ -59,6 +59,8 @@ pub enum ReadError {
 /// Reads messages of one socket.
 pub struct Reader {
     ws: WebSocketContext,
+    /// Bytes given to it so far.
+    fed: usize,
 }
 
 impl Reader {
@@ -76,15 +78,22 @@ impl Reader {
         } else {
             WebSocketContext::from_partially_read(begun.to_vec(), Role::Server, Some(config))
         };
-        Self { ws }
+        Self { ws, fed: begun.len() }
     }
 
-    /// Allows messages of another size from now on: small before hello, larger after.
-    pub fn allow(&mut self, message_bytes_max: usize) {
+    /// The reader of the session, after one message of so many bytes was heard: larger messages are allowed.
+    ///
+    /// A buffer that grew for a long token is left behind where nothing but that message was read; tungstenite would keep it for good.
+    #[must_use]
+    pub fn after_hello(mut self, hello_bytes: usize, message_bytes_max: usize) -> Self {
+        if self.fed == masked_frame_bytes(hello_bytes) {
+            return Self::new(&[], message_bytes_max);
+        }
         self.ws.set_config(|config| {
             config.max_message_size = Some(message_bytes_max);
             config.max_frame_size = Some(message_bytes_max);
         });
+        self
     }
 
     /// The next thing heard. Appends to `answers` what must be written for it.
@@ -92,7 +101,7 @@ impl Reader {
     /// # Errors
     /// [`ReadError`] once; the socket is then closed by the caller with what the error asks for.
     pub fn poll(&mut self, stream: &mut Stream, cx: &mut Context<'_>, answers: &mut Vec<u8>) -> Poll<Result<Heard, ReadError>> {
-        let mut half = Half { stream, cx, answers };
+        let mut half = Half { stream, cx, answers, fed: &mut self.fed };
         let heard = match self.ws.read(&mut half) {
             Ok(Message::Text(text)) => Heard::Text(text),
             Ok(Message::Binary(bytes)) => Heard::Binary(bytes),
@@ -116,6 +125,16 @@ impl Reader {
     }
 }
 
+/// Bytes of one whole masked frame (RFC 6455 section 5.2).
+const fn masked_frame_bytes(payload: usize) -> usize {
+    let length = match payload {
+        0..=125 => 0,
+        126..=0xffff => 2,
+        _ => 8,
+    };
+    2 + length + 4 + payload
+}
+
 fn cause(error: Error) -> ReadError {
     match error {
         Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => ReadError::TooBig { size, max: max_size },
@@ -131,13 +150,17 @@ struct Half<'a, 'b> {
     stream: &'a mut Stream,
     cx: &'a mut Context<'b>,
     answers: &'a mut Vec<u8>,
+    fed: &'a mut usize,
 }
 
 impl Read for Half<'_, '_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut buffer = ReadBuf::new(into);
         match Pin::new(&mut *self.stream).poll_read(self.cx, &mut buffer) {
-            Poll::Ready(Ok(())) => Ok(buffer.filled().len()),
+            Poll::Ready(Ok(())) => {
+                *self.fed = self.fed.saturating_add(buffer.filled().len());
+                Ok(buffer.filled().len())
+            }
             Poll::Ready(Err(error)) => Err(error),
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }

@@ -89,8 +89,10 @@ async fn begin(hub: Arc<Hub>, stream: Stream, begun: Bytes, (becomes, address): 
             if place.moved(address).is_err() {
                 return hub.turned_away(protocol::CloseReason::TooManyConnections);
             }
-            let handshake = Handshake { hub, stream, begun, encoding: agreed.encoding, url_token, place };
-            if let Some(session) = Box::pin(handshake.run()).await {
+            let handshake = Handshake { hub, stream, begun, encoding: agreed.encoding, url_token, place, hello_bytes: 0 };
+            // A statement of its own: as the scrutinee of `if let` the handshake's memory would live as long as the session.
+            let session = Box::pin(handshake.run()).await;
+            if let Some(session) = session {
                 session.run().await;
             }
         }
@@ -197,4 +199,19 @@ impl Desk {
 /// `token=` of a query, where the operator allowed it.
 fn token_of(query: &str) -> Option<String> {
     query.split('&').find_map(|pair| pair.strip_prefix("token=")).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    /// The memory of an idle session is a budget: its task must not grow by a buffer on the stack of a future.
+    #[test]
+    fn the_task_of_a_connection_is_small() {
+        fn size_of_task<F>(
+            _: impl FnOnce(std::sync::Arc<super::Front>, tokio::net::TcpStream, std::net::IpAddr, super::Place) -> F,
+        ) -> usize {
+            size_of::<F>()
+        }
+        let bytes = size_of_task(super::connection);
+        assert!(bytes <= 1024, "{bytes} bytes");
+    }
 }
