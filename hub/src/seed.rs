@@ -3,6 +3,9 @@
 //! In: gyms, machines with their claims, running workouts and visits, revocations. Out: the registry filled, and inputs for the gyms. What machines keep
 //! themselves (claim, fence, workout) comes again in their `hello` and is believed unless the store has a newer fence.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use room::Input;
 use room::input::{MachineRecord, WorkoutRange, WorkoutRecord};
 use storage::{GymSeed, MachineSeed, StoreError, VisitRecord, WorkoutDetail};
@@ -38,9 +41,10 @@ fn open(hub: &Hub, seed: GymSeed) {
         let VisitRecord { visit, member, started_at_ms, machines, .. } = visit;
         hub.to_gym(gym, Input::VisitKnown { member, visit, started_at_ms, machines });
     }
+    let boots: Boots = seed.boots.into_iter().map(|boot| ((boot.source, boot.boot), boot.stored)).collect();
     for workout in seed.workouts {
         hub.registry.add_workout(workout.record.workout, gym, workout.record.member);
-        hub.to_gym(gym, Input::WorkoutKnown { record: Box::new(workout_record(hub, gym, workout)) });
+        hub.to_gym(gym, Input::WorkoutKnown { record: Box::new(workout_record(hub, gym, workout, &boots)) });
     }
     // Last: the claim of a machine goes on with its visit and its workout.
     for machine in seed.machines {
@@ -65,13 +69,17 @@ pub fn machine_record(seed: MachineSeed) -> MachineRecord {
     }
 }
 
-fn workout_record(hub: &Hub, gym: protocol::GymId, workout: WorkoutDetail) -> WorkoutRecord {
+/// What is stored of boots.
+type Boots = HashMap<(Arc<storage::SourceKey>, u32), protocol::SeqRanges>;
+
+fn workout_record(hub: &Hub, gym: protocol::GymId, workout: WorkoutDetail, boots: &Boots) -> WorkoutRecord {
     let ranges = workout.ranges.into_iter().map(|range| {
         let source = room_key(&range.source);
         if source.machine.is_none() {
             hub.registry.add_source(source.clone(), gym);
         }
-        WorkoutRange { source, boot: range.boot, from_seq: range.from_seq, to_seq: range.to_seq }
+        let stored = boots.get(&(range.source, range.boot)).cloned().unwrap_or_default();
+        (WorkoutRange { source, boot: range.boot, from_seq: range.from_seq, to_seq: range.to_seq }, stored)
     });
     WorkoutRecord {
         workout: workout.record.workout,

@@ -93,8 +93,8 @@ pub struct WorkoutRecord {
     pub stage: protocol::frame::WorkoutStage,
     /// Its visit.
     pub visit: protocol::VisitId,
-    /// Sources and seqs that belong to it.
-    pub ranges: Vec<WorkoutRange>,
+    /// Sources and seqs that belong to it, each with what is stored of its boot.
+    pub ranges: Vec<(WorkoutRange, SeqRanges)>,
 }
 
 /// A stretch of one boot that belongs to a workout.

@@ -45,6 +45,8 @@ pub struct Taken {
     pub live_age_ms: Option<u32>,
     /// It comes from a buffer: read before this connection, or asked for again.
     pub is_backfill: bool,
+    /// Nothing of this connection was taken before it, or it belongs before what was taken first: it came late, and was not held.
+    pub is_first: bool,
     /// What.
     pub what: KeepWhat,
 }
@@ -93,6 +95,8 @@ pub struct Source {
     newest_seq: u32,
     /// The newest that was read on this connection; 0 before the first.
     newest_new: u32,
+    /// The oldest that was.
+    first_new: u32,
     recent: Recent,
     merged: VecDeque<(u32, SmallVec<[u32; 4]>)>,
     belongs: Belongings,
@@ -118,6 +122,7 @@ impl Source {
             live_through: bind.held.max(),
             newest_seq: bind.held.max(),
             newest_new: 0,
+            first_new: u32::MAX,
             recent: Recent::default(),
             merged: VecDeque::new(),
             belongs: Belongings::default(),
@@ -142,7 +147,8 @@ impl Source {
             self.acks.tell_again(said.seq);
             return Ok(Some(Counter::ReadingDuplicate));
         }
-        let backfill = said.backfill || self.held.contains(said.seq) || said.seq < self.newest_seq;
+        let from_buffer = said.backfill || self.held.contains(said.seq);
+        let backfill = from_buffer || said.seq < self.newest_seq;
         self.newest_seq = self.newest_seq.max(said.seq);
         if !backfill {
             clock.heard(said.dev_ms, now);
@@ -162,7 +168,7 @@ impl Source {
                 whole(other)
             }
         };
-        let counter = self.take(seq, SmallVec::new(), dev_ms, backfill, what, clock, now, out);
+        let counter = self.take(seq, SmallVec::new(), dev_ms, Origin { backfill, from_buffer }, what, clock, now, out);
         Ok(Some(counter))
     }
 
@@ -183,6 +189,7 @@ impl Source {
             corrected_at_ms: now.at_ms,
             live_age_ms: None,
             is_backfill: true,
+            is_first: false,
             what: KeepWhat::Lost { to },
         });
     }
@@ -307,8 +314,8 @@ impl Source {
                 }
                 self.merged.push_back((seq, absorbed.clone()));
             }
-            let backfill = self.held.contains(seq);
-            self.take(seq, absorbed, dev_ms, backfill, whole(Said::Reading(reading)), clock, now, out);
+            let from_buffer = self.held.contains(seq);
+            self.take(seq, absorbed, dev_ms, Origin { backfill: from_buffer, from_buffer }, whole(Said::Reading(reading)), clock, now, out);
         }
     }
 
@@ -318,7 +325,7 @@ impl Source {
         seq: u32,
         absorbed: SmallVec<[u32; 4]>,
         dev_ms: i64,
-        backfill: bool,
+        Origin { backfill, from_buffer }: Origin,
         what: KeepWhat,
         clock: &DeviceClock,
         now: Now,
@@ -326,6 +333,11 @@ impl Source {
     ) -> Counter {
         let corrected_at_ms = self.time.correct(dev_ms, clock, now);
         let is_backfill = backfill || seq < self.newest_new;
+        // What came out of order was read on this connection too, unless it was held or came in a batch.
+        let is_first = seq < self.first_new && !from_buffer;
+        if is_first {
+            self.first_new = seq;
+        }
         if !is_backfill {
             self.newest_new = absorbed.last().copied().unwrap_or(seq).max(seq);
         }
@@ -340,9 +352,18 @@ impl Source {
             (_, Some(_)) => Counter::ReadingLive,
             (_, None) => Counter::ReadingStale,
         };
-        out.push(Taken { seq, absorbed, dev_ms, received_at_ms: now.at_ms, corrected_at_ms, live_age_ms, is_backfill, what });
+        out.push(Taken { seq, absorbed, dev_ms, received_at_ms: now.at_ms, corrected_at_ms, live_age_ms, is_backfill, is_first, what });
         counter
     }
+}
+
+/// Where a numbered thing comes from.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    /// From a buffer, or later than something newer.
+    backfill: bool,
+    /// From a buffer.
+    from_buffer: bool,
 }
 
 /// The age of something new, if it is fresh enough to be shown as now.

@@ -140,7 +140,7 @@ impl Workout {
             .ranges
             .iter()
             .take(SOURCES_MAX)
-            .map(|range| {
+            .map(|(range, stored)| {
                 let mut stretch = Stretch::new(range.source.clone(), range.boot, range.from_seq);
                 (stretch.link, stretch.is_sure) = (Link::Lost, false);
                 match range.to_seq {
@@ -148,6 +148,7 @@ impl Workout {
                     u32::MAX => (),
                     to_seq => stretch.close_at(to_seq),
                 }
+                stretch.knows(stored);
                 stretch
             })
             .collect();

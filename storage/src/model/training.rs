@@ -33,6 +33,8 @@ pub struct GymSeed {
     pub machines: Vec<MachineSeed>,
     /// Workouts that are not sealed, with their ranges.
     pub workouts: Vec<WorkoutDetail>,
+    /// What is stored of the boots that these workouts have ranges of.
+    pub boots: Vec<BootRecord>,
     /// Visits that are active.
     pub visits: Vec<VisitRecord>,
 }

@@ -15,12 +15,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`] as the database says; none when there is no such gym.
     pub async fn gym_seed(&self, id: GymId) -> Result<Option<GymSeed>, StoreError> {
+        const BOOTS: &str = "exists (select 1 from workout_ranges r join workouts t on t.workout = r.workout
+             where r.source = b.source and r.boot = b.boot and t.gym = $1 and t.stage <> 'sealed')";
         let Some(found) = gym::gyms(&self.db, "gym = $1", &values![id]).await?.into_iter().next() else { return Ok(None) };
         Ok(Some(GymSeed {
             tenant: found.tenant,
             gym: found.gym,
             machines: gym::machines(&self.db, "x.gym = $1", &values![id]).await?,
             workouts: workout::details(&self.db, "t.gym = $1 and t.stage <> 'sealed'", &values![id]).await?,
+            boots: boots(&self.db, BOOTS, &values![id]).await?,
             visits: visit::visits(&self.db, "t.gym = $1 and t.state = 'active'", &values![id]).await?,
         }))
     }

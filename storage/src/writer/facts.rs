@@ -144,6 +144,9 @@ async fn workout_range(conn: &mut Conn<'_>, known: &Known, workout: protocol::Wo
     let sql = "insert into workout_ranges (workout, source, boot, from_seq, to_seq) values ($1, $2, $3, $4, $5)
          on conflict (workout, source, boot, from_seq) do update set to_seq = excluded.to_seq
          where workout_ranges.to_seq <> excluded.to_seq";
+    // A stretch that reaches further back than before stands under another key: it takes the place of what it covers.
+    let covered = "delete from workout_ranges where workout = $1 and source = $2 and boot = $3 and from_seq > $4 and from_seq <= $5";
+    conn.execute(DO, covered, &values![workout, source, range.boot, range.from_seq, range.to_seq]).await?;
     let changed = conn.execute(DO, sql, &values![workout, source, range.boot, range.from_seq, range.to_seq]).await?;
     if changed == 0 {
         return Ok(());

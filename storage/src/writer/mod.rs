@@ -116,10 +116,11 @@ impl Writer {
         let (mut rows, mut facts) = (Vec::new(), Vec::new());
         while self.gather(&mut rows, &mut facts).await {
             let written = async {
-                self.write_rows(&rows).await?;
-                rows.clear();
+                // Facts first: a row must not be stored before the stretch that says whose it is.
                 self.write_facts(&facts, sums).await?;
                 facts.clear();
+                self.write_rows(&rows).await?;
+                rows.clear();
                 Ok::<_, GaveUp>(())
             };
             if written.await.is_err() {

@@ -126,17 +126,25 @@ impl Gym {
         if let Some(from_seq) = from_seq
             && let Some(mut source) = self.sources.remove(&handle)
         {
-            self.attach_from(turn, &mut source, id, from_seq);
+            self.attach_from(turn, &mut source, id, from_seq, false);
             self.sources.insert(handle, source);
         }
     }
 
-    fn attach_from(&mut self, turn: &mut Turn<'_>, source: &mut Source, id: WorkoutId, from_seq: u32) -> Option<(WorkoutId, u16)> {
+    fn attach_from(
+        &mut self,
+        turn: &mut Turn<'_>,
+        source: &mut Source,
+        id: WorkoutId,
+        from_seq: u32,
+        by_first: bool,
+    ) -> Option<(WorkoutId, u16)> {
         let workout = self.workouts.get_mut(&id).filter(|workout| runs(workout))?;
         if workout.stretches_of(&source.key, source.boot).any(|(_, _, to)| to == u32::MAX) {
             return None;
         }
         let index = workout.attach(&source.key, source.boot, from_seq, turn.now, turn.out)?;
+        workout.began_by_first(index, by_first);
         source.begin(from_seq, id, index);
         for (_, other) in self.workouts.iter_mut().filter(|(other, _)| **other != id) {
             other.gives_way(&source.key, source.boot, from_seq, turn.now, turn.out);
@@ -153,13 +161,19 @@ impl Gym {
         }
     }
 
-    /// A source that belongs to no workout says something new: it joins the one that runs.
+    /// A source that belongs to no workout says something new: it joins the one that runs. Where its first readings came in another order
+    /// than they were read, the workout begins with the earliest.
     fn joins(&mut self, turn: &mut Turn<'_>, source: &mut Source, taken: &Taken) -> Option<(WorkoutId, u16)> {
-        if taken.is_backfill {
+        if taken.is_backfill && !taken.is_first {
             return None;
         }
         let id = self.workout_at(&source.key)?;
-        self.attach_from(turn, source, id, taken.seq)
+        if taken.is_backfill {
+            let index = self.workouts.get_mut(&id)?.reaches_back(&source.key, source.boot, taken.seq, turn.out)?;
+            source.begin(taken.seq, id, index);
+            return Some((id, index));
+        }
+        self.attach_from(turn, source, id, taken.seq, taken.is_first)
     }
 
     /// A source is on a connection: it goes on in the stretches that it had, and begins in the workout that runs.

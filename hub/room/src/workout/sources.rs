@@ -28,6 +28,23 @@ impl Workout {
         Some(index)
     }
 
+    /// Whether a stretch began with what came first on its connection, though perhaps not first in order.
+    pub fn began_by_first(&mut self, index: u16, by_first: bool) {
+        if let Some(stretch) = self.stretches.get_mut(usize::from(index)) {
+            stretch.by_first |= by_first;
+        }
+    }
+
+    /// A stretch that began with what came first takes what was read before that and came after. Returns its index, if there is one.
+    pub fn reaches_back(&mut self, key: &SourceKey, boot: u32, seq: u32, out: &mut Vec<Effect>) -> Option<u16> {
+        let began = |stretch: &Stretch| stretch.is_of(key, boot) && stretch.by_first && stretch.from_seq > seq;
+        let index = self.stretches.iter().rposition(began)?;
+        self.stretches[index].from_seq = seq;
+        let index = u16::try_from(index).ok()?;
+        self.persist_range(index, out);
+        Some(index)
+    }
+
     /// Stretches of a source in one boot: (index, from seq, to seq). A source that is bound again goes on in them.
     pub fn stretches_of(&self, key: &SourceKey, boot: u32) -> impl Iterator<Item = (u16, u32, u32)> {
         let of = move |(_, stretch): &(usize, &Stretch)| stretch.is_of(key, boot);
@@ -48,7 +65,7 @@ impl Workout {
             let stretch = &mut self.stretches[index];
             let was = stretch.close;
             if stretch.is_of(key, boot) {
-                stretch.back(held);
+                stretch.back(held, now.mono_ms);
             } else if stretch.key == *key && stretch.boot < boot && stretch.link == Link::Lost {
                 stretch.superseded_mono_ms.get_or_insert(now.mono_ms);
             }
@@ -59,12 +76,17 @@ impl Workout {
         self.restage(now, out);
     }
 
-    /// Closes boots that their sources started after and hold nothing of.
+    /// Closes boots that their sources started after and hold nothing of, and what ended while nobody knew where its source stands.
     pub(super) fn give_up(&mut self, now: Now, out: &mut Vec<Effect>) {
         for index in 0..self.stretches.len() {
             let stretch = &mut self.stretches[index];
+            let was = stretch.close;
+            if stretch.listens(now.mono_ms) && stretch.close != was {
+                self.persist_range(index as u16, out);
+            }
+            let stretch = &mut self.stretches[index];
             if stretch.is_given_up(now.mono_ms) {
-                stretch.back(&SeqRanges::new());
+                stretch.back(&SeqRanges::new(), now.mono_ms);
                 stretch.close_at(stretch.newest_seq.min(stretch.to_seq()));
                 self.persist_range(index as u16, out);
             }

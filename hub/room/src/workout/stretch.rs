@@ -5,12 +5,16 @@
 //! is back: what it read before the end still belongs.
 
 use protocol::SeqRanges;
+use protocol::limits::SEQ_RANGES_MAX;
 
 use super::totals::Sums;
 use crate::input::{SourceKey, WorkoutRange};
 
 /// A source that was started again binds what it holds of the boot before within this.
 const GIVEN_UP_MS: i64 = 60_000;
+
+/// What a source read between its `bind` and the answer has come by then.
+const SURE_AFTER_MS: i64 = 2_000;
 
 /// Where the stretch ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +42,17 @@ pub(super) struct Stretch {
     pub(super) key: SourceKey,
     pub(super) boot: u32,
     pub(super) from_seq: u32,
+    /// It began with what came first on its connection: what came later and was read before belongs too.
+    pub(super) by_first: bool,
     pub(super) close: Close,
     pub(super) link: Link,
     /// A later boot of the source was bound then, and this one was not yet.
     pub(super) superseded_mono_ms: Option<i64>,
     pub(super) newest_seq: u32,
-    /// Nothing after `newest_seq` belongs that is not held. Not so after a restart, until something new comes.
+    /// Nothing after `newest_seq` belongs that is not held. Not so after a break, until something new comes or its source was silent a while.
     pub(super) is_sure: bool,
+    /// Since when a source that is back is silent; none where its `bind` could not list all that it holds.
+    silent_mono_ms: Option<i64>,
     /// Came or is held, and is not stored.
     pending: SeqRanges,
     /// Held at the last bind and did not come yet.
@@ -63,11 +71,13 @@ impl Stretch {
             key,
             boot,
             from_seq,
+            by_first: false,
             close: Close::Open,
             link: Link::Up,
             superseded_mono_ms: None,
             newest_seq: from_seq.saturating_sub(1),
             is_sure: true,
+            silent_mono_ms: None,
             pending: SeqRanges::new(),
             draining: SeqRanges::new(),
             stored: SeqRanges::new(),
@@ -137,9 +147,21 @@ impl Stretch {
         self.drained();
     }
 
+    /// The store's word after a restart: what it has of the boot, and so how far the stretch reached at least.
+    pub(super) fn knows(&mut self, stored: &SeqRanges) {
+        let outside = stored.difference(&SeqRanges::from_iter([(self.from_seq, self.to_seq())]));
+        self.newest_seq = self.newest_seq.max(stored.difference(&outside).max());
+        self.stored.union(stored);
+        self.news = true;
+    }
+
     /// The source is back and holds these: what it does not hold of what is known is stored, by its own word.
-    pub(super) fn back(&mut self, held: &SeqRanges) {
+    pub(super) fn back(&mut self, held: &SeqRanges, mono_ms: i64) {
         (self.link, self.superseded_mono_ms) = (Link::Up, None);
+        let lists_all = held.iter().len() < SEQ_RANGES_MAX;
+        self.silent_mono_ms = lists_all.then_some(mono_ms);
+        // Of what ended before, it reads nothing more; of what goes on, it may have read since.
+        self.is_sure = if self.close == Close::Open { false } else { self.is_sure || lists_all };
         let range = SeqRanges::from_iter([(self.from_seq, self.to_seq())]);
         let held = held.difference(&held.difference(&range));
         self.pending = held.difference(&self.stored);
@@ -177,6 +199,17 @@ impl Stretch {
         {
             self.close_at(if self.is_sure { self.newest_seq } else { below.saturating_sub(1) });
         }
+    }
+
+    /// A source that is back and says nothing new stands where its `bind` and the store say. Returns whether that is news.
+    pub(super) fn listens(&mut self, mono_ms: i64) -> bool {
+        let sure = self.link == Link::Up && self.silent_mono_ms.is_some_and(|since| mono_ms - since >= SURE_AFTER_MS);
+        if self.is_sure || !sure {
+            return false;
+        }
+        self.is_sure = true;
+        self.drained();
+        true
     }
 
     /// Whether its source bound a later boot that long ago and never this one: it holds nothing of it.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use protocol::frame::{MachineStatus, RepDetail, Saved};
-use protocol::limits::{ABANDONED_AFTER_MS, SEAL_AFTER_MS};
+use protocol::limits::{ABANDONED_AFTER_MS, SEAL_AFTER_MS, SEQ_RANGES_MAX};
 use protocol::{SeqRanges, ServerFrame};
 use smallvec::SmallVec;
 use uuid::Uuid;
@@ -58,6 +58,7 @@ fn taken(seq: u32, ms: i64, what: KeepWhat) -> Taken {
         corrected_at_ms: UTC + ms,
         live_age_ms: Some(20),
         is_backfill: false,
+        is_first: false,
         what,
     }
 }
@@ -372,7 +373,7 @@ fn after_a_restart_it_goes_on_when_its_machine_is_back_and_seals_by_its_sources_
         ended_at_ms: None,
         stage: WorkoutStage::Live,
         visit: seed().visit,
-        ranges: vec![range],
+        ranges: vec![(range, SeqRanges::from_iter([(1, 399)]))],
     };
     let mut out = Vec::new();
     let mut workout = Workout::restore(seed(), Station::default(), &record, now(0));
@@ -389,8 +390,7 @@ fn after_a_restart_it_goes_on_when_its_machine_is_back_and_seals_by_its_sources_
     assert_eq!(asked_to_add_up(&out), 1);
 }
 
-#[test]
-fn a_workout_that_ends_right_after_a_restart_keeps_what_was_read_before_it() {
+fn restored(from_seq: u32, stored: &[(u32, u32)]) -> Workout {
     let record = WorkoutRecord {
         workout: seed().workout,
         member: seed().member,
@@ -398,27 +398,69 @@ fn a_workout_that_ends_right_after_a_restart_keeps_what_was_read_before_it() {
         ended_at_ms: None,
         stage: WorkoutStage::Live,
         visit: seed().visit,
-        ranges: vec![WorkoutRange { source: bike(), boot: 1, from_seq: 100, to_seq: u32::MAX }],
+        ranges: vec![(WorkoutRange { source: bike(), boot: 1, from_seq, to_seq: u32::MAX }, ranges(stored))],
     };
+    Workout::restore(seed(), Station::default(), &record, now(0))
+}
+
+/// Where the range ends that was told last.
+fn last_seq(out: &[Effect]) -> Option<u32> {
+    let to = |effect: &Effect| if let Effect::Persist(Persist::WorkoutRange { range, .. }) = effect { Some(range.to_seq) } else { None };
+    out.iter().rev().find_map(to)
+}
+
+#[test]
+fn a_workout_that_ends_right_after_a_restart_keeps_what_was_read_before_it() {
     let ended = |out: &mut Vec<Effect>| {
-        let mut workout = Workout::restore(seed(), Station::default(), &record, now(0));
+        let mut workout = restored(100, &[]);
         workout.link_back(&bike(), 1, &SeqRanges::new(), now(1_000), out);
         workout.end(now(2_000), out);
         workout
     };
-    let last = |out: &[Effect]| {
-        out.iter()
-            .rev()
-            .find_map(|effect| if let Effect::Persist(Persist::WorkoutRange { range, .. }) = effect { Some(range.to_seq) } else { None })
-    };
     let mut out = Vec::new();
     assert!(!ended(&mut out).take(0, &ride(700, 3_000), now(3_000), &mut out), "read after the end");
-    assert_eq!(last(&out), Some(699));
+    assert_eq!(last_seq(&out), Some(699));
     let mut workout = ended(&mut out);
     workout.gives_way(&bike(), 1, 650, now(4_000), &mut out);
-    assert_eq!(last(&out), Some(649));
+    assert_eq!(last_seq(&out), Some(649));
     workout.tick(now(4_100), &mut out);
     assert_eq!(asked_to_add_up(&out), 1);
+    let mut workout = ended(&mut out);
+    assert!(workout.take(0, &ride(101, 1_900), now(2_100), &mut out), "numbered while its bind was answered");
+}
+
+#[test]
+fn a_source_that_holds_more_than_a_bind_can_list_is_not_taken_to_stand_where_the_list_ends() {
+    let held: SeqRanges = (0..SEQ_RANGES_MAX as u32).map(|n| 100 + 2 * n).collect();
+    let (mut workout, mut out) = (restored(100, &[]), Vec::new());
+    workout.link_back(&bike(), 1, &held, now(1_000), &mut out);
+    workout.stored(&bike(), 1, &held, now(1_500), &mut out);
+    workout.end(now(9_000), &mut out);
+    workout.tick(now(20_000), &mut out);
+    assert_eq!((asked_to_add_up(&out), last_seq(&out)), (0, Some(u32::MAX)));
+}
+
+#[test]
+fn a_machine_that_said_all_before_a_restart_does_not_keep_its_workout_from_sealing() {
+    let (mut workout, mut out) = (restored(1, &[(1, 199)]), Vec::new());
+    workout.link_back(&bike(), 1, &SeqRanges::new(), now(1_000), &mut out);
+    workout.end(now(2_000), &mut out);
+    workout.tick(now(2_900), &mut out);
+    assert_eq!(asked_to_add_up(&out), 0, "what it read since its bind may be on the way");
+    workout.tick(now(4_000), &mut out);
+    assert_eq!(last_seq(&out), Some(199));
+    assert_eq!(asked_to_add_up(&out), 1);
+}
+
+#[test]
+fn a_boot_that_was_stored_before_a_restart_keeps_its_readings_when_the_next_one_takes_over() {
+    let (mut workout, mut out) = (restored(1, &[(1, 270)]), Vec::new());
+    assert_eq!(workout.attach(&bike(), 2, 1, now(1_000), &mut out), Some(1));
+    workout.link_back(&bike(), 2, &SeqRanges::new(), now(1_000), &mut out);
+    workout.end(now(2_000), &mut out);
+    workout.tick(now(70_000), &mut out);
+    let range = WorkoutRange { source: bike(), boot: 1, from_seq: 1, to_seq: 270 };
+    assert!(out.contains(&Effect::Persist(Persist::WorkoutRange { workout: seed().workout, range })));
 }
 
 #[test]
@@ -430,7 +472,7 @@ fn a_workout_that_ended_before_a_restart_takes_what_was_read_before_its_end() {
         ended_at_ms: Some(UTC + 5_000),
         stage: WorkoutStage::Ended,
         visit: seed().visit,
-        ranges: vec![WorkoutRange { source: bike(), boot: 1, from_seq: 1, to_seq: u32::MAX }],
+        ranges: vec![(WorkoutRange { source: bike(), boot: 1, from_seq: 1, to_seq: u32::MAX }, SeqRanges::new())],
     };
     let mut out = Vec::new();
     let mut workout = Workout::restore(seed(), Station::default(), &record, now(60_000));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use protocol::WorkoutId;
@@ -15,6 +15,9 @@ use crate::bench::{Bench, Database, Range, Report, progress};
 use crate::gateway::{Checksum, Expected, Said, SimGateway};
 use crate::peer::Options;
 
+/// A phone hears of the seal at once; the store has it after its next batch.
+const SEAL_WAIT: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 const OLD_BUFFER_WAIT: Duration = Duration::from_secs(60);
 /// Keys named in a failure.
 const NAMED: usize = 3;
@@ -54,7 +57,7 @@ pub(super) async fn rows(bench: &Bench, floor: &Floor, report: &mut Report) -> a
 /// Sealed totals equal what their rows add up to, and each workout has all rows of its machine.
 pub(super) async fn totals(bench: &Bench, floor: &Floor, seen: &[Seen], report: &mut Report) -> anyhow::Result<()> {
     let database = bench.database().await?;
-    let (expected, stored) = (floor.expected(), database.totals().await?);
+    let (expected, stored) = (floor.expected(), sealed(&database, seen).await?);
     let mut equal = 0;
     for phone in seen {
         let (Some(workout), Some(machine)) = (phone.workout, phone.machine) else { continue };
@@ -75,6 +78,19 @@ pub(super) async fn totals(bench: &Bench, floor: &Floor, seen: &[Seen], report: 
     report.set("sealed", stored.len());
     report.set("totals_equal", equal);
     Ok(())
+}
+
+/// The stored totals, once they have those of all workouts that phones heard of as sealed, or after a while as they are.
+async fn sealed(database: &Database, seen: &[Seen]) -> anyhow::Result<BTreeMap<WorkoutId, (i64, Totals)>> {
+    let until = Instant::now() + SEAL_WAIT;
+    loop {
+        let stored = database.totals().await?;
+        let told = seen.iter().filter(|phone| phone.sealed.is_some()).filter_map(|phone| phone.workout);
+        if told.into_iter().all(|workout| stored.contains_key(&workout)) || Instant::now() >= until {
+            return Ok(stored);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 fn differing(workout: WorkoutId, sealed: Option<Totals>, again: Totals) -> String {

@@ -22,6 +22,9 @@ use phone::{Seen, Training};
 const QUICK_RECORDS: usize = 600;
 /// From the last reading to everything stored and sealed.
 const SETTLE: Duration = Duration::from_secs(120);
+/// Members give their machines back so long after the last reading was numbered. One that is on the way while its member gives the machine
+/// back on another socket is nobody's or the member's, as it comes.
+const GIVE_BACK_AFTER: Duration = Duration::from_millis(500);
 /// Live values may be this much slower at p99 while the database is away (`FAULTS`: 1.2 times), and a millisecond for the clock's grain.
 const AWAY_FACTOR: f64 = 1.2;
 const AWAY_GRAIN_US: f64 = 1_000.0;
@@ -95,6 +98,7 @@ async fn train(bench: &mut Bench, floor: &Floor, own: &ReplayArgs, report: &mut 
         gateway.wait_for("the end of the workouts", floor.duration + SETTLE, crate::gateway::Gateway::is_over).await?;
     }
     progress("replay: all workouts are over; waiting until everything is stored");
+    tokio::time::sleep(GIVE_BACK_AFTER).await;
     release.cancel();
     for gateway in &floor.gateways {
         gateway.settled(SETTLE).await?;

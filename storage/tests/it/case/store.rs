@@ -282,6 +282,8 @@ pub(crate) async fn facts_are_idempotent_and_seed_a_gym(bench: &Bench) {
         claim_fact(1 << 24 | 2),
         visit_fact(VisitState::Active, None),
         workout_fact(WorkoutStage::Live),
+        // It turned out to reach further back: the wider one takes its place.
+        range_fact(1, 5, u32::MAX),
         range_fact(1, 1, u32::MAX),
         Fact::LoggedSet { id: EventId(id(0x109)), workout: WORKOUT, member: MEMBER, logged_at_ms: 77, set: Box::new(set.clone()) },
         fault(1, Severity::Warning),

@@ -9,7 +9,7 @@ use protocol::{Field, MemberId, Reading};
 use storage::canonical::Checksummer;
 use storage::{Fact, Report, Row, RowWhat, SampleCursor, SampleQuery, SourceKey, WorkoutRange};
 
-use super::store::{MEMBER, WORKOUT, persist, provision, range_fact, workout_fact};
+use super::store::{GYM, MEMBER, WORKOUT, persist, provision, range_fact, workout_fact};
 use crate::support::rows::{ANCHOR_AT_MS, keep, reading, row, rows, source};
 use crate::support::{Bench, tenant};
 
@@ -135,6 +135,9 @@ pub(crate) async fn late_rows_amend_a_sealed_workout(bench: &Bench) {
     house.keep(rows(&source(1), 1, 1..=40)).await;
     house.until("stored", |heard| heard.stored_count() == 40).await;
     persist(&house, [workout_fact(WorkoutStage::Ended), range_fact(1, 1, 50)]).await;
+    let boots = house.store.gym_seed(GYM).await.unwrap().unwrap().boots;
+    assert_eq!(boots.iter().map(|boot| (&boot.source, boot.boot)).collect::<Vec<_>>(), [(&source(1), 1)]);
+    assert_eq!(boots[0].stored, protocol::SeqRanges::from_iter([(1, 40)]), "a room that starts again knows how far the stretch reached");
     let sealed = house.store.add_up(tenant(), WORKOUT).await.unwrap();
     let seal = Fact::Totals { workout: WORKOUT, revision: 0, totals: sealed };
     persist(&house, [seal.clone(), seal, workout_fact(WorkoutStage::Live)]).await;

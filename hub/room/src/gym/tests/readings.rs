@@ -47,6 +47,27 @@ fn a_workout_that_begins_after_a_quiet_reconnect_takes_only_what_is_read_under_i
 }
 
 #[test]
+fn a_workout_begins_with_the_earliest_of_its_first_readings_however_they_come() {
+    let mut world = World::linked(2);
+    say(&mut world, 1, 40, false);
+    world.claim_by_code(1, 2);
+    world.claim_by_code(2, 1);
+    let (first, second) = (world.workout(2), world.workout(1));
+    world.effects.clear();
+    for seq in [52, 51, 53, 50] {
+        say(&mut world, 2, seq, false);
+    }
+    say(&mut world, 2, 49, true);
+    say(&mut world, 1, 39, false);
+    let first_of = |seq| (seq, Some(first));
+    let effects = world.effects.clone();
+    assert_eq!(kept(&mut world), [first_of(52), first_of(51), first_of(53), first_of(50), (49, None), (39, None)]);
+    world.effects = effects;
+    assert_eq!(stretches(&mut world), [(52, u32::MAX), (51, u32::MAX), (50, u32::MAX)]);
+    assert_ne!(first, second);
+}
+
+#[test]
 fn what_was_read_before_the_claim_and_after_its_end_is_nobodys() {
     let mut world = World::linked(2);
     say(&mut world, 2, 10, false);

@@ -75,7 +75,7 @@ fn of_two_machines_that_say_a_member_holds_them_the_newer_fence_stands() {
 fn a_workout_goes_on_where_it_was_and_takes_the_buffer_of_its_source() {
     let mut world = World::started(0, 2);
     let source = SourceKey { machine: Some(machine(1)), member: None, sensor: text::Text::cut("ftms") };
-    let ranges = vec![WorkoutRange { source, boot: 3, from_seq: 10, to_seq: u32::MAX }];
+    let ranges = vec![(WorkoutRange { source, boot: 3, from_seq: 10, to_seq: u32::MAX }, SeqRanges::from_iter([(1, 11)]))];
     let (workout, visit) = (kept(0).workout, VisitId(Uuid::from_u128(0x88)));
     let stage = WorkoutStage::Live;
     let known = WorkoutRecord { workout, member: member(1), started_at_ms: EPOCH_MS - 60_000, ended_at_ms: None, stage, visit, ranges };
