@@ -118,13 +118,13 @@ pub async fn start(config: Config) -> Result<Node, StartError> {
     });
     crate::wire::probes(&hub, counters);
     crate::seed::load(&hub).await.map_err(StartError::Seed)?;
-    hub.tasks.spawn("recorder", crate::wire::drive(driver));
+    hub.tasks.spawn_vital("recorder", crate::wire::drive(driver));
     let shards = CancellationToken::new();
     for index in 0..count.get() {
         let shard = Shard::new(hub.clone(), index, node_start, Keeper::new(recorder.clone()));
-        hub.tasks.spawn("shard", shard.run(shards.clone()));
+        hub.tasks.spawn_vital("shard", shard.run(shards.clone()));
     }
-    hub.tasks.spawn("reports", keep::carry_reports(hub.clone(), reports));
+    hub.tasks.spawn_vital("reports", keep::carry_reports(hub.clone(), reports));
     for fetcher in hub.verifier.fetchers() {
         hub.tasks.spawn("key sets", fetcher.run(hub.tasks.stopped()));
     }

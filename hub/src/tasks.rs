@@ -17,6 +17,7 @@ pub struct Tasks {
     tracker: TaskTracker,
     running: Arc<Mutex<BTreeMap<&'static str, usize>>>,
     stop: CancellationToken,
+    failed: CancellationToken,
 }
 
 impl Tasks {
@@ -42,6 +43,24 @@ impl Tasks {
         });
         // The handle is not needed: the tracker waits, and a panic is printed by the hook and counted off by the guard.
         drop(tokio::spawn(tracked));
+    }
+
+    /// Runs a task that the node is nothing without: if it panics, [`Tasks::failed`] resolves, and the process is to end and start anew.
+    pub fn spawn_vital<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let vital = Vital { name, failed: self.failed.clone() };
+        self.spawn(name, async move {
+            let _vital = vital;
+            future.await;
+        });
+    }
+
+    /// Resolves once a vital task has panicked.
+    #[must_use]
+    pub fn failed(&self) -> CancellationToken {
+        self.failed.clone()
     }
 
     /// Resolves once the process was told to stop.
@@ -113,6 +132,21 @@ impl Drop for Running {
     }
 }
 
+/// Says so when a vital task panics.
+struct Vital {
+    name: &'static str,
+    failed: CancellationToken,
+}
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(task = self.name, "a task panicked that nothing goes on without: the process ends");
+            self.failed.cancel();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,5 +167,19 @@ mod tests {
         tasks.spawn("polite", async move { stopped.cancelled().await });
         tasks.stop();
         assert!(tasks.wait(Duration::from_secs(5)).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_panic_of_a_vital_task_is_the_end_and_that_of_another_is_not() {
+        let tasks = Tasks::new();
+        tasks.spawn("a session", async { panic!("for the test") });
+        assert!(tasks.wait(Duration::from_secs(5)).await.is_empty());
+        assert!(!tasks.failed().is_cancelled());
+        tasks.spawn_vital("shard", async { panic!("for the test") });
+        tokio::time::timeout(Duration::from_secs(5), tasks.failed().cancelled()).await.expect("told");
+        let tasks = Tasks::new();
+        tasks.spawn_vital("shard", async {});
+        assert!(tasks.wait(Duration::from_secs(5)).await.is_empty());
+        assert!(!tasks.failed().is_cancelled());
     }
 }

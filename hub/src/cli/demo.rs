@@ -63,7 +63,7 @@ async fn demo(config: Config) -> anyhow::Result<ExitCode> {
     provision(&node).await.context("the demo's gym could not be provisioned")?;
     let gym = SimulatedGym::start(&plan(&node)?);
     links(&node)?;
-    serve::told_to_stop().await?;
+    serve::until_the_end(&node).await?;
     // The gym closes first: nobody trains for real, so that Ctrl-C need not wait for a set to end.
     drop(gym);
     Ok(serve::drain(node).await)

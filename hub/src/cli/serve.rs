@@ -27,12 +27,21 @@ pub(crate) fn load(settings: &Settings, profile: Profile) -> anyhow::Result<Conf
 
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let node = hub::start(config).await?;
-    told_to_stop().await?;
+    until_the_end(&node).await?;
     Ok(drain(node).await)
 }
 
+/// Waits for a signal, or for the panic of a task that nothing goes on without.
+pub(crate) async fn until_the_end(node: &hub::Node) -> anyhow::Result<()> {
+    let failed = node.hub.tasks.failed();
+    tokio::select! {
+        told = told_to_stop() => told,
+        () = failed.cancelled() => Ok(()),
+    }
+}
+
 /// Waits for SIGTERM or SIGINT.
-pub(crate) async fn told_to_stop() -> anyhow::Result<()> {
+async fn told_to_stop() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("no handler for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("no handler for SIGINT")?;
     tokio::select! {
@@ -42,8 +51,10 @@ pub(crate) async fn told_to_stop() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Drains a node and says what was left. A second signal gives up waiting.
+/// Drains a node and says what was left. A second signal gives up waiting. After a panic the process fails whatever was drained: who supervises
+/// it starts it anew.
 pub(crate) async fn drain(node: hub::Node) -> ExitCode {
+    let failed = node.hub.tasks.failed();
     let left = tokio::select! {
         left = node.drain() => left,
         _ = told_to_stop() => {
@@ -53,7 +64,7 @@ pub(crate) async fn drain(node: hub::Node) -> ExitCode {
     };
     if left.rows == 0 && left.facts == 0 && left.tasks.is_empty() {
         tracing::info!(sessions.closed = left.sessions_closed, "drained: nothing is left");
-        return ExitCode::SUCCESS;
+        return if failed.is_cancelled() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     }
     tracing::warn!(sessions.closed = left.sessions_closed, rows.left = left.rows, facts.left = left.facts, tasks.left = ?left.tasks,
         "drained by the deadline: rows that are left were not told to be stored, their sources have them");
