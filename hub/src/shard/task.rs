@@ -1,8 +1,10 @@
 //! The life of a shard: take, step, deliver, wake; and a tick every 50 ms.
 //!
-//! In: its inbox, time. Out: effects (`effects.rs`). The safety lane is looked at between chunks of the normal one, so that a stop waits for some
-//! hundred steps at most, however full the inbox is. The clocks are read once per round.
+//! In: its inbox, time. Out: effects (`effects.rs`). The safety lane is looked at after every step, so that a stop waits for one at most, however
+//! full the inbox is; and a full inbox does not stop the clock: the tick comes first, and between chunks when it is due. The clocks are read once
+//! per chunk.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +22,10 @@ use crate::hub::Hub;
 use crate::keep::Keeper;
 use crate::session::Deadlines;
 
-/// Orders stepped before the safety lane is looked at again.
+/// Orders stepped before the core is shared with the sessions that they feed.
 const CHUNK: usize = 256;
+/// Time in which every member room is ticked once: nothing of theirs is due sooner.
+const MEMBERS_TURN_MS: i64 = 1_000;
 /// Follow-ups (a word from one state machine to another on this shard) carried out in one round.
 const AGAIN_MAX: usize = 65_536;
 
@@ -32,6 +36,11 @@ pub struct Shard {
     pub(super) gyms: HashMap<GymId, Gym>,
     /// By tenant too: a token of another tenant may name any subject, and must not come into this member's room.
     pub(super) members: HashMap<(TenantId, MemberId), Member>,
+    /// Members in slices, of which each tick takes one.
+    turn: Vec<Vec<(TenantId, MemberId)>>,
+    ticks: usize,
+    tick_ms: i64,
+    ticked_mono_ms: i64,
     pub(super) watchers: Watchers,
     pub(super) keeper: Keeper,
     pub(super) draw: Draw,
@@ -49,14 +58,20 @@ impl Shard {
         let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         let deadlines =
             Deadlines { heartbeat_ms: ms(session.heartbeat), grace_ms: ms(session.pong_timeout), write_ms: ms(session.write_timeout) };
+        let tick_ms = ms(hub.config.shards.tick).max(1);
+        let slices = usize::try_from(MEMBERS_TURN_MS / tick_ms).unwrap_or(1).max(1);
         Self {
             draw: Draw::new(rand::random(), node_start, u32::try_from(index).unwrap_or(0), shards),
-            wheel: Wheel::new(ms(hub.config.shards.tick), deadlines),
+            wheel: Wheel::new(tick_ms, deadlines),
             watchers: Watchers::new(hub.metrics.clone()),
             index,
             hub,
             gyms: HashMap::new(),
             members: HashMap::new(),
+            turn: vec![Vec::new(); slices],
+            ticks: 0,
+            tick_ms,
+            ticked_mono_ms: crate::clock::mono_ms(),
             keeper,
             again: VecDeque::new(),
             out: Vec::new(),
@@ -71,17 +86,15 @@ impl Shard {
         let inbox = shards.inbox(self.index);
         let mut taken = Taken::default();
         loop {
-            let ticked = tokio::select! {
+            // The tick before the inbox: in a storm something has always arrived.
+            tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = inbox.arrived() => false,
-                _ = tick.tick() => true,
-            };
+                _ = tick.tick() => self.tick(),
+                () = inbox.arrived() => (),
+            }
             inbox.take(&mut taken);
             self.round(&mut taken).await;
-            if ticked {
-                self.tick();
-            }
         }
         inbox.take(&mut taken);
         self.round(&mut taken).await;
@@ -90,23 +103,33 @@ impl Shard {
 
     /// Steps everything that was taken.
     async fn round(&mut self, taken: &mut Taken) {
-        let shards = self.hub.shards.clone();
-        let inbox = shards.inbox(self.index);
         self.urgent(&mut taken.safety);
         while !taken.normal.is_empty() {
-            let now = crate::clock::now();
-            for order in taken.normal.drain(..CHUNK.min(taken.normal.len())) {
+            let mut now = crate::clock::now();
+            for _ in 0..CHUNK {
+                let Some(order) = taken.normal.pop_front() else { break };
                 self.carry_out(now, order);
+                now = self.overtaken(now);
             }
             self.follow_up(now);
             self.watchers.wake();
-            if inbox.urgent() {
-                inbox.take_safety(&mut taken.safety);
-                self.urgent(&mut taken.safety);
+            if crate::clock::mono_ms() - self.ticked_mono_ms >= self.tick_ms {
+                self.tick();
             }
             // A long inbox shares the core with the sessions that it feeds.
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Carries out what came on the safety lane in the meantime; answers the time after it.
+    fn overtaken(&mut self, now: Now) -> Now {
+        if !self.hub.shards.inbox(self.index).urgent() {
+            return now;
+        }
+        let mut safety = VecDeque::new();
+        self.hub.shards.inbox(self.index).take_safety(&mut safety);
+        self.urgent(&mut safety);
+        crate::clock::now()
     }
 
     /// The safety lane: its sessions are woken at once.
@@ -126,26 +149,61 @@ impl Shard {
     }
 
     fn tick(&mut self) {
-        let now = crate::clock::now();
+        let mut now = crate::clock::now();
+        self.ticked_mono_ms = now.mono_ms;
         self.keeper.retry();
         self.wheel.turn(now);
-        let mut out = std::mem::take(&mut self.out);
-        let mut gyms = std::mem::take(&mut self.gyms);
-        for (id, gym) in &mut gyms {
-            gym.step(now, Input::Tick, &mut self.draw, &mut out);
-            self.perform(Stepped::Gym(*id), &mut out);
+        let gyms: Vec<GymId> = self.gyms.keys().copied().collect();
+        for gym in gyms {
+            self.step_gym(now, gym, Input::Tick);
+            now = self.overtaken(now);
         }
-        self.gyms = gyms;
-        let mut members = std::mem::take(&mut self.members);
-        for ((tenant, _), member) in &mut members {
-            member.step(now, MemberInput::Tick, &mut self.draw, &mut out);
-            self.perform(Stepped::Member(*tenant), &mut out);
-        }
-        members.retain(|_, member| !member.is_idle());
-        self.members = members;
-        self.out = out;
+        self.tick_members(now);
         self.follow_up(now);
         self.watchers.wake();
+    }
+
+    /// Ticks one slice of the members, and forgets those of it about whom there is nothing to know.
+    fn tick_members(&mut self, now: Now) {
+        let at = self.ticks % self.turn.len();
+        self.ticks = self.ticks.wrapping_add(1);
+        let mut slice = std::mem::take(&mut self.turn[at]);
+        slice.retain(|&(tenant, member)| {
+            self.step_member(now, (tenant, member), MemberInput::Tick);
+            let idle = self.members.get(&(tenant, member)).is_none_or(Member::is_idle);
+            if idle {
+                self.members.remove(&(tenant, member));
+            }
+            !idle
+        });
+        self.turn[at] = slice;
+    }
+
+    /// One input of a gym, and what it asks for.
+    fn step_gym(&mut self, now: Now, gym: GymId, input: Input) {
+        let Some(state) = self.gyms.get_mut(&gym) else { return };
+        let mut out = std::mem::take(&mut self.out);
+        state.step(now, input, &mut self.draw, &mut out);
+        self.perform(Stepped::Gym(gym), &mut out);
+        self.out = out;
+    }
+
+    /// One input of a member, and what it asks for.
+    fn step_member(&mut self, now: Now, (tenant, member): (TenantId, MemberId), input: MemberInput) {
+        let Some(state) = self.members.get_mut(&(tenant, member)) else { return };
+        let mut out = std::mem::take(&mut self.out);
+        state.step(now, input, &mut self.draw, &mut out);
+        self.perform(Stepped::Member(tenant), &mut out);
+        self.out = out;
+    }
+
+    /// Makes room for a member who begins to matter.
+    fn open_member(&mut self, tenant: TenantId, member: MemberId) {
+        let Entry::Vacant(place) = self.members.entry((tenant, member)) else { return };
+        let record = self.hub.registry.member(member).filter(|(of, _)| *of == tenant).map(|(_, record)| (*record).clone());
+        place.insert(Member::new(MemberSeed { member, tenant, record }, &mut self.draw));
+        let at = self.members.len() % self.turn.len();
+        self.turn[at].push((tenant, member));
     }
 
     /// One order.
@@ -164,24 +222,14 @@ impl Shard {
                 if from.is_some_and(|session| !self.watchers.knows(session)) {
                     return;
                 }
-                let Some(state) = self.gyms.get_mut(&gym) else { return };
-                let mut out = std::mem::take(&mut self.out);
-                state.step(now, input, &mut self.draw, &mut out);
-                self.perform(Stepped::Gym(gym), &mut out);
-                self.out = out;
+                self.step_gym(now, gym, input);
             }
             Order::Member { member, tenant, from, input } => {
                 if from.is_some_and(|session| !self.watchers.knows(session)) {
                     return;
                 }
-                let draw = &mut self.draw;
-                let record = self.hub.registry.member(member).filter(|(of, _)| *of == tenant).map(|(_, record)| (*record).clone());
-                let state =
-                    self.members.entry((tenant, member)).or_insert_with(|| Member::new(MemberSeed { member, tenant, record }, draw));
-                let mut out = std::mem::take(&mut self.out);
-                state.step(now, input, draw, &mut out);
-                self.perform(Stepped::Member(tenant), &mut out);
-                self.out = out;
+                self.open_member(tenant, member);
+                self.step_member(now, (tenant, member), input);
             }
         }
     }

@@ -1,9 +1,12 @@
 //! A stop gets through whatever else happens on the same socket.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use hub::shard::Order;
 use protocol::frame::{MachineState, MachineStatus, Role, Stop, StopAnswer, StopOutcome, StopStage};
-use protocol::{ClientFrame, MachineId, ServerFrame, StopId};
+use protocol::{ClientFrame, MachineId, ServerFrame, SessionId, StopId};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -56,6 +59,32 @@ async fn a_machine_that_says_nothing_is_unconfirmed_after_a_second() {
     assert!((Duration::from_millis(950)..Duration::from_millis(2000)).contains(&started.elapsed()), "{:?}", started.elapsed());
     let told = gateway.expect("stop_machine", |frame| matches!(frame, ServerFrame::StopMachine(_)).then_some(())).await;
     told.expect("it was told all the same");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_storm_the_second_of_an_unconfirmed_stop_still_passes() {
+    let hub = TestHub::with(&[("shards.count", "1")]).await;
+    let (mut gateway, code) = hub.bike(1).await;
+    let mut phone = hub.phone().await;
+    claim(&mut phone, &mut gateway, &code).await;
+    let moving = MachineState { machine: BIKE, state: MachineStatus::Active, cause: Default::default(), user_present: Some(true) };
+    gateway.send(moving).await.expect("sent");
+    let shards = hub.node().hub.shards.clone();
+    let over = Arc::new(AtomicBool::new(false));
+    let storm = std::thread::spawn({
+        let over = over.clone();
+        move || {
+            // Nothing for the shard to do, but always something in its inbox.
+            while !over.load(Relaxed) {
+                let orders = (0..4096).map(|_| Order::Detach(SessionId(Uuid::nil())));
+                let _full = shards.push_all(0, orders);
+            }
+        }
+    });
+    let result = tokio::time::timeout(Duration::from_secs(8), phone.stop(BIKE)).await;
+    over.store(true, Relaxed);
+    storm.join().expect("the storm ends");
+    assert_eq!(result.expect("in time").expect("a result").result, StopOutcome::Unconfirmed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
