@@ -126,6 +126,21 @@ fn a_record_that_comes_whole_waits_for_nothing_and_its_parts_are_absorbed() {
 }
 
 #[test]
+fn a_gap_of_billions_between_two_parts_costs_nothing() {
+    let [a, b] = &sequences("fftms-xt-split")[..] else { panic!("two parts") };
+    let (mut stream, mut rows) = (Stream::new(Quirks::NONE), Vec::new());
+    push(&mut stream, 1, 0, a, &mut rows);
+    push(&mut stream, 4_000_000_000, 0, b, &mut rows);
+    assert!(rows.is_empty());
+    let began = std::time::Instant::now();
+    stream.pass(2, 3_999_999_998, &mut rows);
+    assert!(rows.is_empty(), "one seq is missing still");
+    stream.pass(3_999_999_999, 3_999_999_999, &mut rows);
+    assert_eq!((rows[0].seq, &rows[0].absorbed[..]), (1, &[4_000_000_000][..]));
+    assert!(began.elapsed() < std::time::Duration::from_secs(1), "each look-up took its turn: {:?}", began.elapsed());
+}
+
+#[test]
 fn a_part_alone_is_closed_after_400_ms_of_device_time() {
     let viking = sequences("viking-split-record");
     let (mut stream, mut rows) = (Stream::new(Quirks::NONE), Vec::new());

@@ -19,6 +19,8 @@ pub const WINDOW_MS: i64 = 400;
 pub const OPEN_RECORDS_MAX: usize = 8;
 /// Parts of one record: more groups of fields than any record has.
 const PARTS_MAX: usize = 16;
+/// Parts of open records; one more than fits is there while the oldest is closed for it.
+const PARTS_OPEN_MAX: u64 = (PARTS_MAX * (OPEN_RECORDS_MAX + 1)) as u64;
 /// Stretches of seq that are remembered as done; the lowest are forgotten, the store knows them anyway.
 const ENDED_RANGES_MAX: usize = 32;
 
@@ -169,7 +171,13 @@ impl OpenRecords {
     fn is_complete(&self, open: &Open) -> bool {
         let last = open.last();
         let end = (!last.record.goes_on() && !self.late_parts) || last.seq.checked_add(1).is_none_or(|next| self.known(next));
-        end && self.known(open.first() - 1) && (open.first()..last.seq).all(|seq| self.known(seq))
+        end && open.first().checked_sub(1).is_none_or(|before| self.known(before)) && self.whole(open.first(), last.seq)
+    }
+
+    /// Whether every seq of `first..=last` is known: what is not done must be parts of open records, and those are few.
+    fn whole(&self, first: u32, last: u32) -> bool {
+        let missing = self.ended.missing(first, last);
+        missing.count() <= PARTS_OPEN_MAX && missing.iter().flatten().all(|seq| self.known(seq))
     }
 
     fn close_complete(&mut self, out: &mut Vec<Merged>) {
