@@ -133,7 +133,7 @@ impl Gym {
             Input::Said { source, said } => self.said(turn, source, said),
             Input::Lost { source, from, to } => self.lost(turn, source, from, to),
             Input::Clock { session, clock, answered_at_ms } => self.clock(turn, session, &clock, answered_at_ms),
-            Input::MachineState { session, state } => self.machine_state(turn, session, &state),
+            Input::MachineState { session, state, heard_at_ms } => self.machine_state(turn, session, &state, heard_at_ms),
             Input::MachineFault { session, fault } => self.machine_fault(turn, session, fault),
             Input::ClaimHeld { session, held } => self.claim_held(turn, session, &held),
             Input::SecondSign { session, sign } => {

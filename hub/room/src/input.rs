@@ -176,8 +176,8 @@ pub enum Input {
     Lost { source: SourceHandle, from: u32, to: u32 },
     /// A clock pair was completed: `t4` is when the answer came, UTC.
     Clock { session: SessionId, clock: Clock, answered_at_ms: i64 },
-    /// A machine changed.
-    MachineState { session: SessionId, state: MachineState },
+    /// A machine changed; with when the hub heard it, UTC, which may be before a stop that overtook it.
+    MachineState { session: SessionId, state: MachineState, heard_at_ms: i64 },
     /// A machine reports a fault.
     MachineFault { session: SessionId, fault: MachineFault },
     /// A machine keeps a claim.

@@ -47,9 +47,13 @@ struct Pending {
     fence: u64,
     /// Readings at rest since the machine confirmed; none before it did.
     rest: Option<u8>,
+    /// When it was first sent, or sent anew on a new link: states heard before that say nothing of it.
+    sent_mono_ms: i64,
     again_mono_ms: i64,
     over_mono_ms: i64,
     link_lost: bool,
+    /// Its end was moved by a lost link since it was last asked for: a link that flaps moves it once.
+    outlives: bool,
     alerted: bool,
     issuers: Vec<Issuer>,
 }
@@ -80,19 +84,31 @@ impl Stops {
         if let Some(at) = self.ended.iter().position(|ended| ended.ids.contains(&id)) {
             let ended = &self.ended[at];
             let heard = ended.until_mono_ms > mono_ms;
-            if heard || ended.fence != fence {
+            let open = ended.outcome == StopOutcome::Unconfirmed;
+            if ended.fence != fence || (heard && !open) {
                 // An id that was asked under another claim stops nobody: it says so instead.
                 let (outcome, code) = if heard { (ended.outcome, ended.code) } else { (StopOutcome::Unconfirmed, None) };
                 return News::from_elem(StopNews::Result { session, id, outcome, code }, 1);
             }
-            self.ended.remove(at);
+            // Nobody knows whether the machine stands, or it was long ago: it is tried again.
+            self.ended[at].ids.retain(|known| *known != id);
         }
         let mut news = News::new();
         let pending = self.pending.get_or_insert_with(|| {
             news.push(StopNews::Send { id, fence });
             let (again_mono_ms, over_mono_ms) = (mono_ms + STOP_REPEAT_MS, mono_ms + STOP_OUTLIVES_LINK_MS);
-            let (rest, link_lost, alerted) = (None, false, false);
-            Box::new(Pending { id, fence, rest, again_mono_ms, over_mono_ms, link_lost, alerted, issuers: Vec::new() })
+            Box::new(Pending {
+                id,
+                fence,
+                rest: None,
+                sent_mono_ms: mono_ms,
+                again_mono_ms,
+                over_mono_ms,
+                link_lost: false,
+                outlives: false,
+                alerted: false,
+                issuers: Vec::new(),
+            })
         });
         news.extend(pending.join(session, id, mono_ms));
         news
@@ -112,9 +128,10 @@ impl Stops {
         }
     }
 
-    /// The machine says by its state that it stands.
-    pub(crate) fn stands(&mut self, mono_ms: i64) -> News {
-        if self.pending.is_some() { self.end(StopOutcome::Stopped, None, mono_ms) } else { News::new() }
+    /// The machine says by its state that it stands; a state that was heard before the stop went out does not say so.
+    pub(crate) fn stands(&mut self, heard_mono_ms: i64, mono_ms: i64) -> News {
+        let since = self.pending.as_ref().is_some_and(|pending| heard_mono_ms > pending.sent_mono_ms);
+        if since { self.end(StopOutcome::Stopped, None, mono_ms) } else { News::new() }
     }
 
     /// A new reading that says whether the machine moves.
@@ -125,10 +142,11 @@ impl Stops {
     }
 
     pub(crate) fn link_lost(&mut self, mono_ms: i64) {
-        if let Some(pending) = &mut self.pending
-            && !std::mem::replace(&mut pending.link_lost, true)
-        {
-            pending.over_mono_ms = mono_ms + STOP_OUTLIVES_LINK_MS;
+        if let Some(pending) = &mut self.pending {
+            pending.link_lost = true;
+            if !std::mem::replace(&mut pending.outlives, true) {
+                pending.over_mono_ms = mono_ms + STOP_OUTLIVES_LINK_MS;
+            }
         }
     }
 
@@ -136,6 +154,8 @@ impl Stops {
     pub(crate) fn linked(&mut self, mono_ms: i64) -> News {
         let Some(pending) = &mut self.pending else { return News::new() };
         pending.rest = pending.rest.map(|_| 0);
+        pending.link_lost = false;
+        pending.sent_mono_ms = mono_ms;
         pending.again_mono_ms = mono_ms + STOP_REPEAT_MS;
         News::from_elem(StopNews::Send { id: pending.id, fence: pending.fence }, 1)
     }
@@ -205,6 +225,9 @@ impl Stops {
 impl Pending {
     fn join(&mut self, session: SessionId, id: StopId, mono_ms: i64) -> Option<StopNews> {
         let until_mono_ms = mono_ms + STOP_CONFIRM_MS;
+        if !self.link_lost {
+            (self.over_mono_ms, self.outlives) = (mono_ms + STOP_OUTLIVES_LINK_MS, false);
+        }
         if let Some(issuer) = self.issuers.iter().find(|issuer| issuer.session == session && issuer.id == id) {
             // Whoever was told and asks again did not hear it.
             return issuer.told.then(|| unconfirmed(issuer));
@@ -216,9 +239,6 @@ impl Pending {
         if self.issuers.len() == ISSUERS_MAX {
             issuer.told = true;
             return Some(unconfirmed(&issuer));
-        }
-        if !self.link_lost {
-            self.over_mono_ms = mono_ms + STOP_OUTLIVES_LINK_MS;
         }
         self.issuers.push(issuer);
         None

@@ -48,7 +48,9 @@ impl Session {
             | ClientFrame::Rep(_)
             | ClientFrame::Set(_)
             | ClientFrame::Stroke(_) => self.reading(frame),
-            ClientFrame::MachineState(state) => self.of_machine(state.machine, Input::MachineState { session, state }),
+            ClientFrame::MachineState(state) => {
+                self.of_machine(state.machine, Input::MachineState { session, state, heard_at_ms: crate::clock::at_ms() })
+            }
             ClientFrame::MachineFault(fault) => self.of_machine(fault.machine, Input::MachineFault { session, fault }),
             ClientFrame::ClaimHeld(held) => self.of_machine(held.machine, Input::ClaimHeld { session, held }),
             ClientFrame::SecondSign(sign) => self.of_machine(sign.machine, Input::SecondSign { session, sign }),

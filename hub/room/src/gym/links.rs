@@ -112,7 +112,7 @@ impl Gym {
         }
     }
 
-    pub(super) fn machine_state(&mut self, turn: &mut Turn<'_>, session: SessionId, state: &MachineState) {
+    pub(super) fn machine_state(&mut self, turn: &mut Turn<'_>, session: SessionId, state: &MachineState, heard_at_ms: i64) {
         let (id, mono_ms) = (state.machine, turn.now.mono_ms);
         if !self.carries(session, id) {
             return turn.refuse(session, None, ErrorCode::MachineNotHeard);
@@ -125,7 +125,7 @@ impl Gym {
         let alive = state.user_present == Some(true) || (before != Some(state.state) && state.state == MachineStatus::Active);
         let news = match state.state {
             MachineStatus::Idle | MachineStatus::Paused | MachineStatus::Finishing | MachineStatus::SafetyStopped => {
-                machine.stops.stands(mono_ms)
+                machine.stops.stands(mono_ms.saturating_sub(turn.now.at_ms.saturating_sub(heard_at_ms).max(0)), mono_ms)
             }
             MachineStatus::Booting | MachineStatus::Active | MachineStatus::Manual | MachineStatus::Faulted => Default::default(),
         };

@@ -109,6 +109,46 @@ fn a_stop_that_nobody_answers_ends_ten_seconds_after_it_was_last_asked_for() {
 }
 
 #[test]
+fn a_stop_that_is_asked_for_again_by_the_same_issuer_does_not_end_before_ten_seconds_after_that() {
+    let mut stops = asked();
+    stops.tick(STOP_CONFIRM_MS);
+    assert_eq!(stops.ask(PHONE, ID, FENCE, 5_000).as_slice(), [result(PHONE, ID, Unconfirmed)]);
+    stops.tick(STOP_OUTLIVES_LINK_MS);
+    assert!(stops.is_pending());
+    stops.tick(5_000 + STOP_OUTLIVES_LINK_MS);
+    assert!(!stops.is_pending());
+}
+
+#[test]
+fn after_the_link_is_back_a_stop_that_is_asked_for_again_lives_on() {
+    let mut stops = asked();
+    stops.link_lost(100);
+    stops.linked(2_000);
+    stops.ask(COACH, OTHER, FENCE, 9_000);
+    stops.tick(100 + STOP_OUTLIVES_LINK_MS);
+    assert!(stops.is_pending());
+}
+
+#[test]
+fn who_asks_again_after_an_unconfirmed_end_has_the_machine_stopped_again() {
+    let mut stops = asked();
+    stops.tick(STOP_OUTLIVES_LINK_MS);
+    assert!(!stops.is_pending());
+    assert_eq!(stops.ask(PHONE, ID, FENCE, STOP_OUTLIVES_LINK_MS + 100).as_slice(), [SEND]);
+    let news = stops.answered(ID, StopStage::Stopped, None, STOP_OUTLIVES_LINK_MS + 200);
+    assert_eq!(news.as_slice(), [result(PHONE, ID, Stopped), over(Stopped)]);
+}
+
+#[test]
+fn a_state_that_was_heard_before_the_stop_went_out_does_not_show_that_the_machine_stands() {
+    let mut stops = Stops::default();
+    stops.ask(PHONE, ID, FENCE, 1_000);
+    assert!(stops.stands(990, 1_010).is_empty());
+    assert!(stops.is_pending());
+    assert_eq!(stops.stands(1_005, 1_010).as_slice(), [result(PHONE, ID, Stopped), over(Stopped)]);
+}
+
+#[test]
 fn another_claim_ends_the_stop_of_the_one_before() {
     let mut stops = asked();
     assert!(stops.claim_began(FENCE, 50).is_empty(), "the same claim heard again changes nothing");

@@ -263,7 +263,7 @@ impl World {
 
     pub(super) fn state(&mut self, n: u8, state: MachineStatus) {
         let state = MachineState { machine: machine(n), state, cause: Cause::User, user_present: None };
-        self.step(Input::MachineState { session: LINK, state });
+        self.step(Input::MachineState { session: LINK, state, heard_at_ms: self.now.at_ms });
     }
 
     pub(super) fn req(&mut self) -> u32 {

@@ -61,6 +61,9 @@ fn a_machine_that_says_it_stands_has_stopped() {
     let mut world = World::linked(1);
     world.claim_by_code(1, 1);
     world.stop(phone(1), 1, 1);
+    world.state(1, MachineStatus::Idle);
+    assert!(world.results(phone(1)).is_empty(), "heard before the stop went out");
+    world.tick_for(50);
     world.state(1, MachineStatus::Active);
     assert!(world.results(phone(1)).is_empty());
     world.state(1, MachineStatus::Paused);
