@@ -240,12 +240,20 @@ impl Applied {
     fn past(&self, dev_ms: i64) -> i64 {
         let after = self.knots.partition_point(|(knot_dev_ms, _)| *knot_dev_ms <= dev_ms);
         let offset_us = match (after.checked_sub(1).and_then(|at| self.knots.get(at)), self.knots.get(after)) {
-            (Some(&(dev_a, us_a)), Some(&(dev_b, us_b))) => us_a + (us_b - us_a) * (dev_ms - dev_a) / (dev_b - dev_a),
+            (Some(&(dev_a, us_a)), Some(&(dev_b, us_b))) => between((dev_a, us_a), (dev_b, us_b), dev_ms),
             (Some(&(_, us)), None) | (None, Some(&(_, us))) => us,
             (None, None) => self.offset_us,
         };
         (dev_ms + offset_us.div_euclid(1_000)).min(self.floor_at_ms)
     }
+}
+
+/// The offset at a device time between two knots, of which the first comes before the second.
+fn between((dev_a, us_a): (i64, i64), (dev_b, us_b): (i64, i64), dev_ms: i64) -> i64 {
+    // A device's times may be anything: the product does not fit 64 bits.
+    let moved_us =
+        (i128::from(us_b) - i128::from(us_a)) * (i128::from(dev_ms) - i128::from(dev_a)) / (i128::from(dev_b) - i128::from(dev_a));
+    i64::try_from(i128::from(us_a) + moved_us).expect("it lies between the two knots")
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ pub(crate) fn admit(target: Target, seen: &Situation) -> Result<i64, Refusal> {
         if !seen.sure {
             return Err(ErrorCode::RaisesEffort.into());
         }
-        if value - from > ramp(target) {
+        if i64::from(value) - i64::from(from) > i64::from(ramp(target)) {
             return refuse(ErrorCode::OutOfRange, format!("at most {} at once from {from}", ramp(target)));
         }
     }
@@ -119,10 +119,10 @@ fn shows(target: Target, reading: &Reading) -> bool {
     let near = match target {
         Target::SpeedCentikmh(_) => 10,
         Target::InclinePermille(_) | Target::ResistanceTenths(_) => 5,
-        Target::PowerW(_) => (value.abs() / 10).max(10),
+        Target::PowerW(_) => (value.unsigned_abs() / 10).max(10),
         Target::Pause => 0,
     };
-    reading.get(field).is_some_and(|read| (read - value).abs() <= near)
+    reading.get(field).is_some_and(|read| read.abs_diff(value) <= near)
 }
 
 /// What the issuer and the rooms must hear of a command.

@@ -189,7 +189,7 @@ pub struct Rep {
 }
 
 /// Detail of a repetition; 0 where the machine does not know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct RepDetail {
     /// Set of the workout, from 1.
     pub set: u16,
@@ -232,7 +232,7 @@ pub struct Set {
 }
 
 /// Detail of a set; 0 or none where unknown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct SetDetail {
     /// Set of the workout, from 1.
     pub set: u16,
@@ -276,7 +276,7 @@ pub struct Stroke {
 }
 
 /// Detail of a stroke; 0 where unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct StrokeDetail {
     /// Stroke of the workout, from 1.
     pub stroke: u32,

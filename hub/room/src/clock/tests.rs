@@ -109,6 +109,15 @@ fn the_anchor_of_a_boot_does_not_move() {
     assert_eq!(boot.offset_ms(), UTC, "the first pair after a guess counts at once");
 }
 
+#[test]
+fn a_time_between_two_that_lie_centuries_apart_is_corrected() {
+    let (clock, mut boot) = (DeviceClock::default(), BootClock::default());
+    boot.correct(0, &clock, now(0));
+    boot.correct(10_000_000_000_000, &clock, now(1));
+    let between = boot.correct(5_000_000_000_000, &clock, now(2));
+    assert!(between <= boot.correct(10_000_000_000_000, &clock, now(3)));
+}
+
 proptest! {
     #[test]
     fn corrected_time_never_steps_back_within_a_boot_whatever_the_clocks_do(
@@ -140,5 +149,14 @@ proptest! {
         clock.heard(dev_ms, now);
         clock.to_dev(at_ms, now).expect("heard");
         BootClock::default().correct(dev_ms, &clock, now);
+    }
+
+    #[test]
+    fn any_device_times_in_any_order_are_corrected(times in prop::collection::vec(prop_oneof![any::<i64>(), 0..20_000_000_000_000_i64], 1..60)) {
+        let (mut clock, mut boot) = (DeviceClock::default(), BootClock::default());
+        for (at, dev_ms) in times.into_iter().enumerate() {
+            clock.heard(dev_ms, now(at as i64));
+            boot.correct(dev_ms, &clock, now(at as i64));
+        }
     }
 }

@@ -72,13 +72,9 @@ fn fingerprint(said: &Numbered) -> u64 {
     match &said.what {
         Said::Reading(reading) => (0_u8, reading).hash(&mut hasher),
         Said::Raw { uuid, bytes } => (1_u8, uuid, bytes).hash(&mut hasher),
-        Said::Rep(rep) => {
-            (2_u8, rep.set, rep.rep, rep.load_hg, rep.range_mm, rep.mean_mm_s, rep.peak_mm_s, rep.concentric_ms).hash(&mut hasher)
-        }
-        Said::Set(set) => (3_u8, set.set, set.reps, set.load_hg, set.seconds, &set.exercise).hash(&mut hasher),
-        Said::Stroke(stroke) => {
-            (4_u8, stroke.stroke, stroke.drive_ms, stroke.recovery_ms, stroke.work_j, stroke.length_cm).hash(&mut hasher)
-        }
+        Said::Rep(rep) => (2_u8, rep).hash(&mut hasher),
+        Said::Set(set) => (3_u8, set).hash(&mut hasher),
+        Said::Stroke(stroke) => (4_u8, stroke).hash(&mut hasher),
     }
     hasher.finish()
 }

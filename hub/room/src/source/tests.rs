@@ -257,3 +257,23 @@ proptest! {
         prop_assert!((1..=24).all(|seq| source.acks.has(seq)));
     }
 }
+
+#[test]
+fn the_same_number_with_another_note_or_peak_is_other_content() {
+    let rep = |peak_power_w| protocol::frame::RepDetail {
+        set: 1,
+        rep: 1,
+        load_hg: 500,
+        range_mm: 0,
+        mean_mm_s: 0,
+        peak_mm_s: 0,
+        peak_power_w,
+        concentric_ms: 0,
+        eccentric_ms: 0,
+    };
+    let numbered = |peak| Numbered { seq: 1, dev_ms: 0, what: Said::Rep(rep(peak)), backfill: false };
+    let (mut source, mut clock) = (source(&[]), DeviceClock::default());
+    assert_eq!(feed(&mut source, &mut clock, numbered(300), 0), [(1, true)]);
+    assert_eq!(feed(&mut source, &mut clock, numbered(300), 10), []);
+    assert_eq!(feed(&mut source, &mut clock, numbered(301), 20), [(1, false)], "the store decides");
+}
