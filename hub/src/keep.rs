@@ -53,6 +53,7 @@ impl Keeper {
             corrected_at_ms: keep.corrected_at_ms,
             anchor_at_ms: keep.anchor_at_ms,
             what: row_what(keep.what),
+            derived: keep.derived,
         })
     }
 

@@ -101,5 +101,6 @@ fn row(source: &Arc<SourceKey>, seq: u32) -> Row {
         corrected_at_ms: at_ms,
         anchor_at_ms: 1_795_262_400_000,
         what: RowWhat::Reading(reading),
+        derived: 0,
     }
 }

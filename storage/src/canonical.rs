@@ -8,7 +8,7 @@ use protocol::Reading;
 use protocol::frame::{RepDetail, SetDetail, StrokeDetail};
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{Checksum, RowWhat};
+use crate::model::{Checksum, Row, RowWhat};
 
 /// Appends the canonical bytes of a reading.
 pub fn reading(boot: u32, seq: u32, dev_ms: i64, reading: &Reading, out: &mut Vec<u8>) {
@@ -84,6 +84,16 @@ fn text(text: Option<&str>, out: &mut Vec<u8>) {
     let Some(text) = text else { return out.extend_from_slice(&u32::MAX.to_be_bytes()) };
     out.extend_from_slice(&u32::try_from(text.len()).expect("texts of a set are a few hundred bytes").to_be_bytes());
     out.extend_from_slice(text.as_bytes());
+}
+
+/// The fingerprint of a row: of its canonical bytes without what was derived, so that the same reading with and without is one.
+pub(crate) fn fingerprint_of(of: &Row) -> i64 {
+    let mut bytes = Vec::with_capacity(96);
+    match &of.what {
+        RowWhat::Reading(value) if of.derived != 0 => reading(of.boot, of.seq, of.dev_ms, &value.only(!of.derived), &mut bytes),
+        what => row(of.boot, of.seq, of.dev_ms, what, &mut bytes),
+    }
+    fingerprint(&bytes)
 }
 
 /// The first eight bytes of SHA-256: kept beside each row so that a duplicate is told from a conflict without reading it all.

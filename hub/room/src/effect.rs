@@ -84,6 +84,8 @@ pub struct Keep {
     pub workout: Option<WorkoutId>,
     /// What.
     pub what: KeepWhat,
+    /// Fields of a reading that were derived from the one before: not part of what makes two the same.
+    pub derived: u32,
 }
 
 /// What is kept under a number.

@@ -49,6 +49,8 @@ pub struct Taken {
     pub is_first: bool,
     /// What.
     pub what: KeepWhat,
+    /// Fields of a reading that the hub derived from the one before.
+    pub derived: u32,
 }
 
 impl Taken {
@@ -168,7 +170,7 @@ impl Source {
                 whole(other)
             }
         };
-        let counter = self.take(seq, SmallVec::new(), dev_ms, Origin { backfill, from_buffer }, what, clock, now, out);
+        let counter = self.take(seq, SmallVec::new(), dev_ms, Origin { backfill, from_buffer, derived: 0 }, what, clock, now, out);
         Ok(Some(counter))
     }
 
@@ -191,6 +193,7 @@ impl Source {
             is_backfill: true,
             is_first: false,
             what: KeepWhat::Lost { to },
+            derived: 0,
         });
     }
 
@@ -223,6 +226,7 @@ impl Source {
             anchor_at_ms: self.time.anchor_at_ms().unwrap_or(taken.received_at_ms),
             workout,
             what: taken.what,
+            derived: taken.derived,
         })
     }
 
@@ -307,7 +311,7 @@ impl Source {
     }
 
     fn take_rows(&mut self, clock: &DeviceClock, now: Now, out: &mut Vec<Taken>) {
-        while let Some(Row { seq, dev_ms, absorbed, reading }) = self.decoder.row() {
+        while let Some(Row { seq, dev_ms, absorbed, reading, derived }) = self.decoder.row() {
             if !absorbed.is_empty() {
                 if self.merged.len() == MERGED_MAX {
                     self.merged.pop_front();
@@ -315,7 +319,16 @@ impl Source {
                 self.merged.push_back((seq, absorbed.clone()));
             }
             let from_buffer = self.held.contains(seq);
-            self.take(seq, absorbed, dev_ms, Origin { backfill: from_buffer, from_buffer }, whole(Said::Reading(reading)), clock, now, out);
+            self.take(
+                seq,
+                absorbed,
+                dev_ms,
+                Origin { backfill: from_buffer, from_buffer, derived },
+                whole(Said::Reading(reading)),
+                clock,
+                now,
+                out,
+            );
         }
     }
 
@@ -325,7 +338,7 @@ impl Source {
         seq: u32,
         absorbed: SmallVec<[u32; 4]>,
         dev_ms: i64,
-        Origin { backfill, from_buffer }: Origin,
+        Origin { backfill, from_buffer, derived }: Origin,
         what: KeepWhat,
         clock: &DeviceClock,
         now: Now,
@@ -352,7 +365,18 @@ impl Source {
             (_, Some(_)) => Counter::ReadingLive,
             (_, None) => Counter::ReadingStale,
         };
-        out.push(Taken { seq, absorbed, dev_ms, received_at_ms: now.at_ms, corrected_at_ms, live_age_ms, is_backfill, is_first, what });
+        out.push(Taken {
+            seq,
+            absorbed,
+            dev_ms,
+            received_at_ms: now.at_ms,
+            corrected_at_ms,
+            live_age_ms,
+            is_backfill,
+            is_first,
+            what,
+            derived,
+        });
         counter
     }
 }
@@ -364,6 +388,8 @@ struct Origin {
     backfill: bool,
     /// From a buffer.
     from_buffer: bool,
+    /// Fields that were derived.
+    derived: u32,
 }
 
 /// The age of something new, if it is fresh enough to be shown as now.

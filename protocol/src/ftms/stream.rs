@@ -24,6 +24,8 @@ pub struct Row {
     pub absorbed: SmallVec<[u32; 4]>,
     /// What was read; empty where the machine said nothing that means anything.
     pub reading: Reading,
+    /// Fields that follow from the notification before, there or not: they do not make two readings of one number different.
+    pub derived: u32,
 }
 
 /// The notification carries no reading.
@@ -110,15 +112,27 @@ impl Stream {
             for part in &merged.parts {
                 part.read_into(&mut reading);
             }
+            let derived = merged.parts.iter().fold(0, |mask, part| mask | self.derives(part, &reading));
             if merged.seq > self.derived_through {
                 self.derived_through = merged.seq;
                 for part in &merged.parts {
                     self.derive(part, merged.dev_ms, &mut reading);
                 }
             }
-            out.push(Row { seq: merged.seq, dev_ms: merged.dev_ms, absorbed: merged.absorbed, reading });
+            out.push(Row { seq: merged.seq, dev_ms: merged.dev_ms, absorbed: merged.absorbed, reading, derived });
         }
         self.closed = closed;
+    }
+
+    /// The fields that [`Self::derive`] may change in what was read.
+    fn derives(&self, record: &Record, read: &Reading) -> u32 {
+        let has = |name| record.raw(name).is_some();
+        let cranks = has("cum_crank_revs") && has("last_crank_event_1024");
+        let wheels = has("cum_wheel_revs") && (has("last_wheel_event_2048") || has("last_wheel_event_1024"));
+        let stands = read.get(Field::Speed).is_none_or(|speed| speed == 0);
+        let by_distance = self.quirks.has(record.characteristic(), Rule::SpeedFromDistance) && stands;
+        let of = |derives: bool, field: Field| if derives { field.mask() } else { 0 };
+        of(cranks, Field::Cadence) | of(wheels || by_distance, Field::Speed)
     }
 
     /// Adds rates that follow from this record and the one before.

@@ -57,6 +57,8 @@ pub struct Row {
     pub anchor_at_ms: i64,
     /// What.
     pub what: RowWhat,
+    /// Fields of a reading that were derived from the one before. Circumstance: a reading that comes again after a break lacks them.
+    pub derived: u32,
 }
 
 /// What is kept under a number.

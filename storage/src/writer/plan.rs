@@ -81,9 +81,7 @@ impl<'r> Plan<'r> {
     pub(crate) fn take(&mut self, row: &'r Row, source: i64, boot: &mut Boot) {
         let key = (source, row.boot);
         let at_ms = boot.anchor_at_ms.checked_add(row.dev_ms).filter(|at_ms| AT_MS.contains(at_ms));
-        let mut bytes = Vec::with_capacity(96);
-        canonical::row(row.boot, row.seq, row.dev_ms, &row.what, &mut bytes);
-        let planned = Planned { row, source, at_ms: at_ms.unwrap_or(boot.anchor_at_ms), fingerprint: canonical::fingerprint(&bytes) };
+        let planned = Planned { row, source, at_ms: at_ms.unwrap_or(boot.anchor_at_ms), fingerprint: canonical::fingerprint_of(row) };
         if row.nonce != boot.nonce {
             return self.foreign(planned, boot);
         }

@@ -51,6 +51,7 @@ conformance! {
     recorder::a_poison_row_does_not_hold_up_its_neighbours,
     recorder::what_the_database_refuses_is_found_and_put_aside,
     recorder::another_nonce_is_a_conflict_and_not_stored,
+    recorder::a_derived_field_makes_no_other_reading,
     recorder::what_is_lost_counts_as_stored_and_stays_apart,
     recorder::an_old_buffer_is_refused_after_its_rows_are_gone,
     recorder::a_full_queue_refuses_and_tells_when_there_is_room,

@@ -178,6 +178,29 @@ fn a_record_in_two_parts_is_one_reading_under_the_first_seq_and_acks_wait_for_it
 }
 
 #[test]
+fn a_cadence_that_follows_from_the_crank_is_told_apart_from_what_was_said() {
+    let said = |seq, hex: [u8; 8]| Numbered {
+        seq,
+        dev_ms: i64::from(seq) * 1_000,
+        what: Said::Raw { uuid: Characteristic::CyclingPower.uuid(), bytes: hex.to_vec() },
+        backfill: false,
+    };
+    let (one, two) = (said(1, [0x20, 0, 45, 0, 2, 0, 0xb8, 0x12]), said(2, [0x20, 0, 46, 0, 3, 0, 0xae, 0x17]));
+    let heard = |said: &[Numbered]| {
+        let (mut source, mut clock, mut out) = (source(&[]), DeviceClock::default(), Vec::new());
+        for said in said {
+            source.said(said.clone(), &mut clock, now(2_000), &mut out).expect("taken");
+        }
+        let taken = out.pop().expect("one reading at least");
+        (taken.reading().expect("a reading").clone(), taken.derived)
+    };
+    let ((live, derived), (again, derived_again)) = (heard(&[one, two.clone()]), heard(&[two]));
+    assert!(live.get(Field::Cadence).is_some() && again.get(Field::Cadence).is_none());
+    assert_eq!((derived, derived_again), (Field::Cadence.mask(), Field::Cadence.mask()));
+    assert_eq!(live.only(!derived), again.only(!derived));
+}
+
+#[test]
 fn a_merged_record_that_was_refused_is_made_again_of_its_parts() {
     let (mut source, mut clock, mut out) = (source(&[]), DeviceClock::default(), Vec::new());
     for part in bike(1, 1_000, 200) {

@@ -60,6 +60,7 @@ fn taken(seq: u32, ms: i64, what: KeepWhat) -> Taken {
         is_backfill: false,
         is_first: false,
         what,
+        derived: 0,
     }
 }
 

@@ -157,6 +157,31 @@ pub(crate) async fn another_nonce_is_a_conflict_and_not_stored(bench: &Bench) {
     house.close().await;
 }
 
+pub(crate) async fn a_derived_field_makes_no_other_reading(bench: &Bench) {
+    let mut house = bench.open().await;
+    let bike = source(1);
+    let said = |seq, power, cadence: Option<i32>| {
+        let mut reading = Reading::new();
+        reading.set(Field::Power, power);
+        cadence.into_iter().for_each(|cadence| reading.set(Field::Cadence, cadence));
+        Row { derived: Field::Cadence.mask(), ..keep(&bike, 1, seq, RowWhat::Reading(reading)) }
+    };
+    house.keep([said(1, 200, Some(180)), said(2, 210, None)]).await;
+    house.until("stored", |heard| heard.stored_count() == 2).await;
+    // After a break the first of a buffer has none before it, and another may have one now.
+    house.keep([said(1, 200, None), said(2, 210, Some(182)), said(3, 220, None)]).await;
+    house.until("3 stored", |heard| heard.stored_count() == 3).await;
+    assert_eq!((house.heard.rejected.len(), bench.number("select count(*) from quarantine").await), (0, 0));
+    assert_eq!(
+        bench.number("select cast(cadence_half_rpm as bigint) from samples where seq = 1").await,
+        180,
+        "what was stored first stays"
+    );
+    house.keep([said(1, 201, None)]).await;
+    house.until("the conflict", |heard| heard.rejected.len() == 1).await;
+    house.close().await;
+}
+
 pub(crate) async fn what_is_lost_counts_as_stored_and_stays_apart(bench: &Bench) {
     let mut house = bench.open().await;
     let bike = source(1);

@@ -49,6 +49,7 @@ pub(crate) fn keep(source: &Arc<SourceKey>, boot: u32, seq: u32, what: RowWhat) 
         corrected_at_ms: ANCHOR_AT_MS + dev_ms + 3,
         anchor_at_ms: ANCHOR_AT_MS,
         what,
+        derived: 0,
     }
 }
 
