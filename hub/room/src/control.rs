@@ -33,7 +33,7 @@ pub(crate) struct Situation {
     pub(crate) moves: bool,
     /// Fresh value of the field that the target is about.
     pub(crate) current: Option<i32>,
-    /// A clock pair younger than 60 s.
+    /// A clock pair younger than 60 s, and no stop just before.
     pub(crate) sure: bool,
     /// `now` plus a command's life by the machine's clock, if anything is known of that clock.
     pub(crate) expires_dev_ms: Option<i64>,
@@ -167,6 +167,8 @@ pub(crate) enum Known {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Controls {
     pending: Option<Pending>,
+    /// A stop ended; until then nothing raises effort.
+    calm_until_mono_ms: Option<i64>,
     ended: SmallVec<[(CommandId, ControlOutcome); ENDED_MAX]>,
 }
 
@@ -186,6 +188,16 @@ impl Controls {
     pub(crate) fn sent(&mut self, session: SessionId, id: CommandId, target: Target, mono_ms: i64) {
         let until_mono_ms = mono_ms + COMMAND_LIFE_MS + ANSWER_GRACE_MS;
         self.pending = Some(Pending { session, id, target, acknowledged: false, known: None, until_mono_ms });
+    }
+
+    /// A stop ended: what was asked for before it may still be on its way for as long as a command lives.
+    pub(crate) fn calm(&mut self, mono_ms: i64) {
+        self.calm_until_mono_ms = Some(mono_ms + COMMAND_LIFE_MS);
+    }
+
+    /// Whether a stop ended just now.
+    pub(crate) fn is_calm(&self, mono_ms: i64) -> bool {
+        self.calm_until_mono_ms.is_some_and(|until_mono_ms| mono_ms < until_mono_ms)
     }
 
     /// The machine answers.

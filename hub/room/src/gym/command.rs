@@ -49,7 +49,8 @@ impl Gym {
                 let Some(machine) = self.machines.get_mut(&id) else { return };
                 machine.controls.sent(session, control.id, control.target, turn.now.mono_ms);
                 let Control { id: command, fence, target, .. } = *control;
-                turn.deliver(link, Lane::Event, Command { machine: id, id: command, fence, target, expires_dev_ms });
+                // In the lane of stops: a command that went before a stop does not come after it.
+                turn.deliver(link, Lane::Safety, Command { machine: id, id: command, fence, target, expires_dev_ms });
                 turn.count(Counter::CommandSent);
                 self.proposals.retain(|proposal| Some(proposal.id) != control.proposal);
                 return self.member_alive(turn, id);
@@ -105,7 +106,7 @@ impl Gym {
                 ranges: machine.facts.and_then(|facts| facts.ranges),
                 moves: machine.motion.moves(now.mono_ms),
                 current: aim(control.target).and_then(|(field, _)| machine.motion.fresh(field, now.mono_ms)),
-                sure: device.is_some_and(|device| device.is_sure(now)),
+                sure: device.is_some_and(|device| device.is_sure(now)) && !machine.controls.is_calm(now.mono_ms),
                 expires_dev_ms: device.and_then(|device| device.to_dev(now.at_ms + COMMAND_LIFE_MS, now)),
             },
         )?;
@@ -245,8 +246,18 @@ impl Gym {
                     let body = EventBody::Stop { machine: id, stop, outcome: Some(outcome) };
                     self.tell_staff(turn, body.clone());
                     self.tell_machine_and_workout(turn, id, body);
+                    self.calm(turn, id, outcome);
                 }
             }
+        }
+    }
+
+    /// After a stop: a target that waited behind it raises nothing, and what was read before it says nothing of now.
+    fn calm(&mut self, turn: &Turn<'_>, id: MachineId, outcome: StopOutcome) {
+        let Some(machine) = self.machines.get_mut(&id) else { return };
+        machine.controls.calm(turn.now.mono_ms);
+        if outcome == StopOutcome::Stopped {
+            machine.motion.forget();
         }
     }
 

@@ -6,6 +6,7 @@ use protocol::*;
 use uuid::Uuid;
 
 use super::kit::*;
+use crate::effect::{Effect, Lane};
 use crate::input::Input;
 
 /// A member on a treadmill that runs at 8 km/h, and its gateway heard.
@@ -174,4 +175,47 @@ fn a_pause_is_taken_by_every_machine() {
     let mut world = running();
     world.control(phone(1), 1, 1, Target::Pause);
     assert_eq!(world.commands()[0].target, Target::Pause);
+}
+
+#[test]
+fn a_command_goes_by_the_lane_of_stops_so_that_none_comes_after_the_stop_that_cancelled_it() {
+    let mut world = running();
+    world.effects.clear();
+    world.control(phone(1), 1, 1, Target::SpeedCentikmh(900));
+    world.stop(phone(1), 1, 50);
+    let sent: Vec<_> = world
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Deliver { to: LINK, lane, frame } => Some((frame.name(), *lane)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sent, [("command", Lane::Safety), ("stop_machine", Lane::Safety)]);
+}
+
+#[test]
+fn a_target_that_waited_behind_a_stop_raises_nothing_for_the_life_of_a_command() {
+    let mut world = World::linked(2);
+    for n in [1, 2] {
+        world.claim_by_code(n, n);
+        world.state(n, MachineStatus::Active);
+        world.read(n, &[(Field::Speed, 800)]);
+    }
+    world.hear(LINK);
+    for (n, target) in [(1, Target::SpeedCentikmh(900)), (2, Target::PowerW(50))] {
+        let stop = StopId(Uuid::from_u128(50 + u128::from(n)));
+        world.stop(phone(n), n, stop.0.as_u128());
+        let answer = StopAnswer { machine: machine(n), id: stop, answer: StopStage::Stopped, result: None };
+        world.step(Input::StopAnswer { session: LINK, answer });
+        world.control(phone(n), n, 1, target);
+        assert!(world.error(phone(n)).is_some(), "the readings from before the stop do not let it pass: {target:?}");
+        world.read(n, &[(Field::Speed, 700)]);
+        world.control(phone(n), n, 2, target);
+        assert_eq!(world.error(phone(n)), Some(ErrorCode::RaisesEffort), "{target:?}");
+    }
+    assert!(world.commands().is_empty());
+    world.tick_for(COMMAND_LIFE_MS);
+    world.control(phone(2), 2, 3, Target::PowerW(50));
+    assert_eq!(world.commands().len(), 1);
 }
