@@ -305,6 +305,7 @@ impl Gym {
         let Some(machine) = self.machines.get_mut(&id) else { return };
         let Some(hold) = machine.hold.take() else { return };
         let HeldClaim { member, fence, workout } = hold.held;
+        machine.ended_fence = machine.ended_fence.max(fence);
         let lost = machine.controls.cancel();
         machine.motion.forget();
         self.floor.clear(machine.index);

@@ -119,6 +119,8 @@ pub(crate) struct Machine {
     pub(crate) user_present: Option<bool>,
     /// The newest fence that was ever seen for it.
     pub(crate) fence: u64,
+    /// The newest fence whose claim is known to be over: it does not come back, whatever the machine kept.
+    pub(crate) ended_fence: u64,
     pub(crate) hold: Option<Hold>,
     pub(crate) asking: Option<Asking>,
     pub(crate) motion: Motion,
@@ -133,6 +135,7 @@ pub(crate) struct Machine {
 impl Machine {
     pub(crate) fn new(record: MachineRecord, index: u16, head: Head) -> Self {
         let fence = record.fence.max(record.claim.map_or(0, |claim| claim.fence));
+        let ended_fence = if record.claim.is_none() { record.fence } else { 0 };
         let classes = Classes::new(head.name, head.log.handle());
         Self {
             record,
@@ -146,6 +149,7 @@ impl Machine {
             cause: Cause::Unknown,
             user_present: None,
             fence,
+            ended_fence,
             hold: None,
             asking: None,
             motion: Motion::default(),

@@ -131,3 +131,26 @@ fn a_late_word_of_the_store_does_not_bring_back_a_claim_that_ended() {
     world.step(Input::MachineKnown { record: Box::new(MachineRecord { claim: Some(claim), fence, ..record(1) }) });
     assert_eq!(world.fence(1), 0);
 }
+
+#[test]
+fn a_claim_that_was_released_while_its_link_was_lost_does_not_come_back_with_the_machine() {
+    let mut world = World::linked(1);
+    let fence = world.claim_by_code(1, 1);
+    let claim = HeldClaim { member: member(1), fence, workout: world.workout(1) };
+    world.gone(LINK);
+    world.step(Input::Revoke { machine: machine(1), fence, reason: ReleaseReason::Released });
+    world.hear(LINK);
+    world.hello(1, Some(claim));
+    assert_eq!(world.fence(1), 0);
+    assert!(world.hear(LINK).iter().any(|frame| matches!(frame, ServerFrame::ClaimClear(clear) if clear.fence == fence)));
+}
+
+#[test]
+fn a_claim_that_the_store_knows_to_be_over_does_not_come_back_after_a_restart() {
+    let mut world = World::started(0, 2);
+    world.step(Input::MachineKnown { record: Box::new(MachineRecord { fence: 1 << 24 | 5, ..record(1) }) });
+    world.hello(1, Some(kept(1 << 24 | 5)));
+    assert_eq!(world.fence(1), 0);
+    world.hello(1, Some(kept(1 << 24 | 6)));
+    assert_eq!(world.fence(1), 1 << 24 | 6, "what the store did not get to know is believed");
+}
