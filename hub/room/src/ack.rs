@@ -47,11 +47,11 @@ impl Acks {
         self.refused.remove(from, to);
     }
 
-    /// The Recorder refused this seq.
-    pub fn refuse(&mut self, seq: u32) {
-        self.fresh.remove(seq, seq);
-        self.taken.remove(seq, seq);
-        self.refused.insert(seq, seq);
+    /// The Recorder refused these seqs.
+    pub fn refuse(&mut self, from: u32, to: u32) {
+        self.fresh.remove(from, to);
+        self.taken.remove(from, to);
+        self.refused.insert(from, to);
     }
 
     /// The Recorder committed these, or put them into quarantine.
@@ -183,7 +183,7 @@ mod tests {
         let mut acks = Acks::default();
         acks.came(1);
         acks.hand_over(1, 3);
-        acks.refuse(2);
+        acks.refuse(2, 2);
         acks.settle();
         assert_eq!((acks.accepted_through(), acks.has(2), acks.refused().contains(2)), (1, false, true));
         acks.hand_over(2, 2);
@@ -216,7 +216,7 @@ mod tests {
             for (tick, (what, seq)) in steps.into_iter().enumerate() {
                 match what {
                     0 | 1 => { acks.came(seq); acks.hand_over(seq, seq); refused.remove(seq, seq); }
-                    2 if acks.has(seq) && !stored.contains(seq) => { acks.refuse(seq); refused.insert(seq, seq); }
+                    2 if acks.has(seq) && !stored.contains(seq) => { acks.refuse(seq, seq); refused.insert(seq, seq); }
                     3 if acks.has(seq) => { stored.insert(seq, seq); acks.store(&SeqRanges::from_iter([seq])); }
                     _ => if let Some(ack) = clock.pack([(1, &mut acks)].into_iter(), at(tick as i64 * 2_000)) {
                         let news = &ack.acks[0];

@@ -167,12 +167,12 @@ fn cut(dev_ms: i64) -> i64 {
 /// The offset of one boot as it is applied: a slow follower of the estimate.
 #[derive(Debug, Clone, Default)]
 pub struct BootClock {
+    anchor_at_ms: Option<i64>,
     applied: Option<Applied>,
 }
 
 #[derive(Debug, Clone)]
 struct Applied {
-    anchor_at_ms: i64,
     /// From a pair, or still a first guess.
     sure: bool,
     newest_dev_ms: i64,
@@ -191,8 +191,8 @@ impl BootClock {
         let dev_ms = cut(dev_ms);
         let sure = !clock.pairs.is_empty();
         let target_ms = clock.offset_ms(now).unwrap_or(now.at_ms - dev_ms);
+        self.anchor_at_ms.get_or_insert(target_ms);
         let applied = self.applied.get_or_insert_with(|| Applied {
-            anchor_at_ms: target_ms,
             sure,
             newest_dev_ms: dev_ms,
             offset_us: target_ms * 1_000,
@@ -208,10 +208,16 @@ impl BootClock {
     }
 
     /// UTC of device time 0 as first estimated: the anchor for a boot that the store does not know yet. Does not move; none
-    /// before the first reading.
+    /// before the first reading or [`Self::anchor`].
     #[must_use]
     pub fn anchor_at_ms(&self) -> Option<i64> {
-        self.applied.as_ref().map(|applied| applied.anchor_at_ms)
+        self.anchor_at_ms
+    }
+
+    /// Anchors the boot by its clock, if it has no anchor yet. Returns whether it has one now.
+    pub fn anchor(&mut self, clock: &DeviceClock, now: Now) -> bool {
+        self.anchor_at_ms = self.anchor_at_ms.or_else(|| clock.offset_ms(now));
+        self.anchor_at_ms.is_some()
     }
 
     /// UTC minus device time as applied to the newest reading; 0 before the first.

@@ -166,7 +166,7 @@ impl Gym {
             Input::Stored { source, boot, stored, rejected } => self.stored(turn, &source, boot, &stored, &rejected),
             Input::SourceConflict { source, boot } => self.source_conflict(turn, &source, boot),
             Input::RecorderReady => self.recorder_ready(turn),
-            Input::NotAccepted { source, seq } => self.not_accepted(turn, source, seq),
+            Input::NotAccepted { source, seq, through, absorbed } => self.not_accepted(turn, source, seq, through, &absorbed),
             Input::TotalsKnown { workout, revision, totals } => self.totals_known(turn, workout, revision, totals),
             Input::Tick => self.tick(turn),
         }

@@ -228,8 +228,9 @@ pub enum Input {
     SourceConflict { source: SourceKey, boot: u32 },
     /// The Recorder can take readings again after `Effect::Keep` was refused for this source.
     RecorderReady,
-    /// A `Keep` was refused by the full Recorder: the source must be told to hold.
-    NotAccepted { source: SourceHandle, seq: u32 },
+    /// A `Keep` was refused by the full Recorder: the source must be told to hold. All of `seq..=through` is refused (more than one
+    /// for what was declared lost), and `absorbed` with it.
+    NotAccepted { source: SourceHandle, seq: u32, through: u32, absorbed: Vec<u32> },
     /// The totals of an ended workout, added up by the store from what is stored.
     TotalsKnown { workout: WorkoutId, revision: u32, totals: protocol::frame::Totals },
     /// Time passes: deadlines, ticks, freshness. At least every 50 ms.

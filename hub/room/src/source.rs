@@ -8,8 +8,6 @@
 mod belongs;
 mod content;
 
-use std::collections::VecDeque;
-
 use protocol::frame::{Bind, Rejected};
 use protocol::ftms::{Quirks, Row};
 use protocol::text::Text;
@@ -25,8 +23,8 @@ use crate::effect::{Counter, Effect, Keep, KeepWhat};
 use crate::fresh::is_live;
 use crate::input::{Now, Numbered, Said, SourceHandle, SourceKey};
 
-/// Merged records whose parts are remembered: a refusal comes at once.
-const MERGED_MAX: usize = 64;
+/// Stretches declared lost that may wait for a clock. What is declared beyond is not taken: the source says it again.
+const EARLY_LOST_MAX: usize = 64;
 
 /// One numbered thing, whole: to show if it is live, and to keep in any case.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,7 +98,8 @@ pub struct Source {
     /// The oldest that was.
     first_new: u32,
     recent: Recent,
-    merged: VecDeque<(u32, SmallVec<[u32; 4]>)>,
+    /// Declared lost before anything was known of the clock: kept once the boot can be anchored.
+    early_lost: SeqRanges,
     belongs: Belongings,
     told_to_hold: bool,
 }
@@ -126,7 +125,7 @@ impl Source {
             newest_new: 0,
             first_new: u32::MAX,
             recent: Recent::default(),
-            merged: VecDeque::new(),
+            early_lost: SeqRanges::new(),
             belongs: Belongings::default(),
             told_to_hold: false,
         }
@@ -155,6 +154,7 @@ impl Source {
         if !backfill {
             clock.heard(said.dev_ms, now);
         }
+        self.take_lost(clock, now, out);
         let (seq, dev_ms) = (said.seq, said.dev_ms);
         let what = match said.what {
             Said::Raw { bytes, .. } if repeat == Repeat::Other => KeepWhat::Poison { code: ErrorCode::SeqConflict.code(), bytes },
@@ -182,32 +182,42 @@ impl Source {
         self.acks.came(from);
         self.decoder.pass(from, to);
         self.take_rows(clock, now, out);
-        self.acks.hand_over(from, to);
-        out.push(Taken {
-            seq: from,
-            absorbed: SmallVec::new(),
-            dev_ms: 0,
-            received_at_ms: now.at_ms,
-            corrected_at_ms: now.at_ms,
-            live_age_ms: None,
-            is_backfill: true,
-            is_first: false,
-            what: KeepWhat::Lost { to },
-            derived: 0,
-        });
+        if self.early_lost.iter().len() < EARLY_LOST_MAX {
+            self.early_lost.insert(from, to);
+        }
+        self.take_lost(clock, now, out);
     }
 
-    /// Closes records that no further part came for; call at each tick.
+    /// Hands over what was declared lost, once the boot has an anchor: the store makes the boot of the first word that it gets, and
+    /// a loss has no time of its own to anchor it by.
+    fn take_lost(&mut self, clock: &DeviceClock, now: Now, out: &mut Vec<Taken>) {
+        if self.early_lost.is_empty() || !self.time.anchor(clock, now) {
+            return;
+        }
+        for range in std::mem::take(&mut self.early_lost).iter() {
+            let (seq, to) = (*range.start(), *range.end());
+            self.acks.hand_over(seq, to);
+            out.push(Taken {
+                seq,
+                absorbed: SmallVec::new(),
+                dev_ms: 0,
+                received_at_ms: now.at_ms,
+                corrected_at_ms: now.at_ms,
+                live_age_ms: None,
+                is_backfill: true,
+                is_first: false,
+                what: KeepWhat::Lost { to },
+                derived: 0,
+            });
+        }
+    }
+
+    /// Closes records that no further part came for, and hands over losses that waited; call at each tick while [`Self::waits`].
     pub fn tick(&mut self, clock: &mut DeviceClock, now: Now, out: &mut Vec<Taken>) {
         if self.decoder.tick(now) {
             self.take_rows(clock, now, out);
         }
-    }
-
-    /// Closes everything, at unbind or when the connection ends.
-    pub fn close(&mut self, clock: &mut DeviceClock, now: Now, out: &mut Vec<Taken>) {
-        self.decoder.close();
-        self.take_rows(clock, now, out);
+        self.take_lost(clock, now, out);
     }
 
     /// What the Recorder is asked to keep.
@@ -230,13 +240,12 @@ impl Source {
         })
     }
 
-    /// The Recorder refused this seq, and with it what it absorbed. Returns whether the source is to be told to `hold` now;
+    /// The Recorder refused these seqs, and with them what they absorbed. Returns whether the source is to be told to `hold` now;
     /// it is told once until [`Self::go_on`].
-    pub fn refuse(&mut self, seq: u32) -> bool {
-        let merged = self.merged.iter().position(|(first, _)| *first == seq).and_then(|at| self.merged.remove(at));
-        let absorbed = merged.map(|(_, absorbed)| absorbed).unwrap_or_default();
-        for part in absorbed.into_iter().chain([seq]) {
-            self.acks.refuse(part);
+    pub fn refuse(&mut self, seq: u32, through: u32, absorbed: &[u32]) -> bool {
+        self.acks.refuse(seq, through);
+        for &part in absorbed.iter().chain([&seq]) {
+            self.acks.refuse(part, part);
             self.decoder.again(part);
             self.recent.forget(part);
         }
@@ -301,6 +310,12 @@ impl Source {
         self.decoder.open_from()
     }
 
+    /// Whether something waits for time to pass.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.open_from().is_some() || !self.early_lost.is_empty()
+    }
+
     /// What is known of the number. A raw notification that is older than what is remembered by content counts as the same:
     /// its bytes alone do not make the record that was stored. Anything else of that age goes to the store, which compares.
     fn repeat(&mut self, said: &Numbered) -> Repeat {
@@ -312,12 +327,6 @@ impl Source {
 
     fn take_rows(&mut self, clock: &DeviceClock, now: Now, out: &mut Vec<Taken>) {
         while let Some(Row { seq, dev_ms, absorbed, reading, derived }) = self.decoder.row() {
-            if !absorbed.is_empty() {
-                if self.merged.len() == MERGED_MAX {
-                    self.merged.pop_front();
-                }
-                self.merged.push_back((seq, absorbed.clone()));
-            }
             let from_buffer = self.held.contains(seq);
             self.take(
                 seq,

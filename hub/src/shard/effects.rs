@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use protocol::{GymId, MemberId, TenantId};
-use room::effect::Persist;
+use room::effect::{KeepWhat, Persist};
 use room::{Effect, Input, Tell};
 
 use super::inbox::Order;
@@ -41,11 +41,13 @@ impl Shard {
                 Effect::Watch { room, session, class, staff } => self.watchers.watch(room, session, class, staff),
                 Effect::Unwatch { room, session } => self.watchers.unwatch(room, session),
                 Effect::Keep(keep) => {
-                    let (source, seq) = (keep.handle, keep.seq);
+                    let (source, seq, absorbed) = (keep.handle, keep.seq, keep.absorbed.clone());
+                    let through = if let KeepWhat::Lost { to } = keep.what { to } else { seq };
                     if self.keeper.keep(keep).is_err()
                         && let Some(gym) = gym
                     {
-                        self.again.push_back(Order::Gym { gym, from: None, input: Input::NotAccepted { source, seq } });
+                        let input = Input::NotAccepted { source, seq, through, absorbed };
+                        self.again.push_back(Order::Gym { gym, from: None, input });
                     }
                 }
                 Effect::Persist(fact) => {

@@ -36,6 +36,7 @@ impl Gym {
             (Some(machine), Ok(())) if machine.session() != Some(session) && on_session >= MACHINES_PER_SESSION_MAX => {
                 ErrorCode::TooManyMachines
             }
+            (Some(_), Ok(())) if self.clocks_full(session, hello.clock) => ErrorCode::TooManySlots,
             (Some(_), Ok(())) => return self.link(turn, session, &hello),
         };
         turn.refuse(session, None, refused);
@@ -76,7 +77,10 @@ impl Gym {
         match (kept, held) {
             (Some(kept), Some(held)) if kept == held => (),
             (Some(kept), held)
-                if kept.fence > FENCE_MAX || kept.fence < machine.fence || held.is_some_and(|held| held.fence == kept.fence) =>
+                if kept.fence > FENCE_MAX
+                    || kept.fence < machine.fence
+                    || kept.fence <= machine.ended_fence
+                    || held.is_some_and(|held| held.fence == kept.fence) =>
             {
                 if let Some(session) = machine.session() {
                     turn.deliver(session, Lane::Event, ClaimClear { machine: id, fence: kept.fence });

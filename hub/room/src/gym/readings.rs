@@ -57,10 +57,10 @@ impl Gym {
         if let Err(code) = allows(viewer, Action::Bind, &object) {
             return turn.refuse(session, None, code);
         }
-        let connection = self.connections.entry(session).or_default();
-        if !connection.clocks.contains_key(&bind.clock) && connection.clocks.len() >= CLOCKS_MAX {
+        if self.clocks_full(session, bind.clock) {
             return turn.refuse(session, None, ErrorCode::TooManySlots);
         }
+        let connection = self.connections.entry(session).or_default();
         connection.clocks.entry(bind.clock).or_default();
         connection.sources.push(handle);
         let source = Source::new(handle, session, key, &bind);
@@ -75,24 +75,25 @@ impl Gym {
         turn.deliver(session, Lane::Event, Bound { slot: bind.slot });
     }
 
+    /// Whether the connection has no room for this clock.
+    pub(super) fn clocks_full(&self, session: SessionId, clock: u16) -> bool {
+        self.connections.get(&session).is_some_and(|of| !of.clocks.contains_key(&clock) && of.clocks.len() >= CLOCKS_MAX)
+    }
+
     pub(super) fn unbind(&mut self, turn: &mut Turn<'_>, session: SessionId, handle: SourceHandle) {
-        let Some(mut source) = self.sources.remove(&handle) else { return };
+        let Some(source) = self.sources.remove(&handle) else { return };
         self.pace.forget(handle);
-        let mut taken = Vec::new();
         if let Some(connection) = self.connections.get_mut(&session) {
             connection.sources.retain(|other| *other != handle);
-            source.close(connection.clocks.entry(source.clock).or_default(), turn.now, &mut taken);
             if connection.is_empty() {
                 self.connections.remove(&session);
             }
         }
-        for taken in taken {
-            self.take(turn, &mut source, taken);
-        }
         self.workout_source_gone(turn, &source);
     }
 
-    /// The connection ended: its sources close.
+    /// The connection ended, and its sources with it. A record that still waits for parts is not kept half: nothing of it was
+    /// acknowledged, the source holds its parts and brings them again.
     pub(super) fn sources_gone(&mut self, turn: &mut Turn<'_>, session: SessionId) {
         self.pace.gone(session);
         let sources = self.connections.get(&session).map(|connection| connection.sources.clone()).unwrap_or_default();
@@ -220,10 +221,10 @@ impl Gym {
         }
     }
 
-    pub(super) fn not_accepted(&mut self, turn: &mut Turn<'_>, handle: SourceHandle, seq: u32) {
+    pub(super) fn not_accepted(&mut self, turn: &mut Turn<'_>, handle: SourceHandle, seq: u32, through: u32, absorbed: &[u32]) {
         self.pace.recorder_is_full(true);
         let Some(source) = self.sources.get_mut(&handle) else { return };
-        if source.refuse(seq) {
+        if source.refuse(seq, through, absorbed) {
             turn.deliver(source.session, Lane::Event, Hold { slot: source.slot });
         }
     }
@@ -239,8 +240,7 @@ impl Gym {
 
     pub(super) fn readings_tick(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now;
-        let open: Vec<SourceHandle> =
-            self.sources.iter().filter(|(_, source)| source.open_from().is_some()).map(|(handle, _)| *handle).collect();
+        let open: Vec<SourceHandle> = self.sources.iter().filter(|(_, source)| source.waits()).map(|(handle, _)| *handle).collect();
         for handle in open {
             self.with_source(turn, handle, |source, clock, turn, taken| source.tick(clock, turn.now, taken));
         }

@@ -102,8 +102,8 @@ fn a_refused_reading_is_told_to_be_held_once_and_asked_for_later() {
     for seq in 1..=3 {
         feed(&mut source, &mut clock, said(seq, i64::from(seq), 1), i64::from(seq));
     }
-    assert!(source.refuse(2));
-    assert!(!source.refuse(3), "told once");
+    assert!(source.refuse(2, 2, &[]));
+    assert!(!source.refuse(3, 3, &[]), "told once");
     assert_eq!(source.go_on(), SeqRanges::from_iter([(2, 3)]));
     assert_eq!(feed(&mut source, &mut clock, said(2, 2, 1), 10), [(2, false)], "the same again is taken now");
     assert_eq!(source.go_on(), SeqRanges::from_iter([3]));
@@ -112,13 +112,42 @@ fn a_refused_reading_is_told_to_be_held_once_and_asked_for_later() {
 #[test]
 fn lost_readings_are_kept_as_lost_and_acknowledged() {
     let (mut source, mut clock, mut out) = (source(&[]), DeviceClock::default(), Vec::new());
-    source.lost(3, 7, &mut clock, now(5), &mut out);
+    clock.heard(0, now(5));
+    source.lost(3, 7, &mut clock, now(9), &mut out);
     assert!(matches!(out[0].what, KeepWhat::Lost { to: 7 }));
     assert!(source.acks.has(5));
     let Effect::Keep(keep) = source.keep(out.remove(0), None) else { panic!("a keep") };
     assert_eq!((keep.seq, keep.anchor_at_ms), (3, UTC + 5));
     source.lost(9, 8, &mut clock, now(5), &mut out);
     assert!(out.is_empty());
+}
+
+#[test]
+fn a_loss_as_the_first_word_of_a_boot_waits_for_a_clock_and_does_not_set_the_anchor() {
+    let (mut source, mut clock, mut out) = (source(&[]), DeviceClock::default(), Vec::new());
+    source.lost(1, 4, &mut clock, now(100_000), &mut out);
+    source.tick(&mut clock, now(100_050), &mut out);
+    assert!(out.is_empty() && source.waits() && !source.acks.has(1));
+    source.said(said(5, 70_000, 1), &mut clock, now(100_100), &mut out).expect("taken");
+    let anchors: Vec<_> = out
+        .into_iter()
+        .map(|taken| match source.keep(taken, None) {
+            Effect::Keep(keep) => (keep.seq, keep.anchor_at_ms),
+            other => panic!("a keep, not {other:?}"),
+        })
+        .collect();
+    assert_eq!(anchors, [(1, UTC + 30_100), (5, UTC + 30_100)]);
+    assert!(!source.waits() && source.acks.has(4));
+}
+
+#[test]
+fn a_refused_loss_is_asked_for_whole() {
+    let (mut source, mut clock, mut out) = (source(&[]), DeviceClock::default(), Vec::new());
+    clock.heard(0, now(0));
+    source.lost(3, 7, &mut clock, now(5), &mut out);
+    source.refuse(3, 7, &[]);
+    assert_eq!(source.go_on(), SeqRanges::from_iter([(3, 7)]));
+    assert!(!source.acks.has(5));
 }
 
 #[test]
@@ -207,7 +236,7 @@ fn a_merged_record_that_was_refused_is_made_again_of_its_parts() {
         source.said(part, &mut clock, now(1_030), &mut out).expect("taken");
     }
     let first = out.remove(0);
-    assert!(source.refuse(1));
+    assert!(source.refuse(1, 1, &first.absorbed));
     assert_eq!(source.go_on(), SeqRanges::from_iter([(1, 2)]));
     for part in bike(1, 1_000, 200) {
         source.said(part, &mut clock, now(5_000), &mut out).expect("taken");
@@ -273,7 +302,7 @@ proptest! {
         for part in sent {
             source.said(part, &mut clock, now(0), &mut out).expect("not 0");
         }
-        source.close(&mut clock, now(0), &mut out);
+        for second in 1..=30 { source.tick(&mut clock, now(second * 1_000), &mut out); }
         let seqs: BTreeSet<u32> = out.iter().flat_map(|taken| taken.absorbed.iter().copied().chain([taken.seq])).collect();
         prop_assert_eq!(seqs, (1..=24).collect::<BTreeSet<_>>());
         prop_assert_eq!(out.iter().map(|taken| 1 + taken.absorbed.len()).sum::<usize>(), 24, "no seq in two rows");

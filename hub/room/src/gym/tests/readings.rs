@@ -122,8 +122,8 @@ fn the_next_member_takes_nothing_of_a_workout_whose_end_was_not_known() {
 fn a_full_recorder_holds_its_source_and_asks_again_when_it_can() {
     let mut world = World::linked(2);
     (1..=3).for_each(|seq| say(&mut world, 2, seq, false));
-    world.step(Input::NotAccepted { source: SourceHandle(2), seq: 2 });
-    world.step(Input::NotAccepted { source: SourceHandle(2), seq: 3 });
+    world.step(Input::NotAccepted { source: SourceHandle(2), seq: 2, through: 2, absorbed: vec![] });
+    world.step(Input::NotAccepted { source: SourceHandle(2), seq: 3, through: 3, absorbed: vec![] });
     world.tick_for(3_000);
     let heard = world.hear(LINK);
     assert_eq!(heard.iter().filter(|frame| matches!(frame, ServerFrame::Hold(Hold { slot: 2 }))).count(), 1);
@@ -158,4 +158,33 @@ fn a_sealed_workout_hears_what_is_stored_and_its_room_is_told() {
     assert!(
         heard.iter().any(|frame| matches!(frame, ServerFrame::Event(event) if matches!(event.body, EventBody::Sealed { revision: 0, .. })))
     );
+}
+
+#[test]
+fn half_a_record_is_not_kept_when_its_source_goes_and_the_whole_is_when_it_is_back() {
+    use protocol::ftms::{Characteristic, Layout, encode_reading};
+    let mut reading = Reading::new();
+    [(Field::Speed, 3_000), (Field::Cadence, 90), (Field::Power, 200), (Field::Distance, 10), (Field::Resistance, 50)]
+        .into_iter()
+        .chain([(Field::Energy, 5), (Field::HeartRate, 140), (Field::Elapsed, 9)])
+        .for_each(|(field, value)| reading.set(field, value));
+    let parts = encode_reading(Characteristic::IndoorBike, Layout::default(), &reading, 12).parts;
+    assert!(parts.len() > 1);
+    let mut world = World::linked(2);
+    let dev_ms = world.now.at_ms - DEV_OFFSET_MS;
+    let part = |at: usize, bytes: &Vec<u8>| Numbered {
+        seq: at as u32 + 1,
+        dev_ms,
+        what: Said::Raw { uuid: Characteristic::IndoorBike.uuid(), bytes: bytes.clone() },
+        backfill: false,
+    };
+    world.effects.clear();
+    world.step(Input::Said { source: SourceHandle(2), said: part(0, &parts[0]) });
+    world.step(Input::Unbind { session: LINK, source: SourceHandle(2) });
+    assert_eq!(kept(&mut world), []);
+    world.bind_one(2, 1, SeqRanges::from_iter([(1, parts.len() as u32)]));
+    for (at, bytes) in parts.iter().enumerate() {
+        world.step(Input::Said { source: SourceHandle(2), said: part(at, bytes) });
+    }
+    assert_eq!(kept(&mut world), [(1, None)]);
 }

@@ -136,3 +136,15 @@ fn the_newest_connection_of_a_machine_wins() {
     world.gone(LINK);
     assert_eq!((world.fence(1), world.availability(1)), (fence, Availability::Occupied), "the end of the old one changes nothing");
 }
+
+#[test]
+fn a_machine_that_says_hello_again_and_again_has_not_more_clocks_than_a_connection_may() {
+    let mut world = World::new(1);
+    let mut refused = 0;
+    for clock in 0..300 {
+        let hello = MachineHello { clock, ..hello(1, None) };
+        world.step(Input::MachineHello { session: LINK, viewer: who(LINK), hello });
+        refused += usize::from(world.error(LINK) == Some(ErrorCode::TooManySlots));
+    }
+    assert_eq!(refused, 300 - limits::MACHINES_PER_SESSION_MAX);
+}
