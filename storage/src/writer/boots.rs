@@ -9,7 +9,7 @@ use super::plan::{Boot, Key};
 use super::sources::Sources;
 use crate::db::{Conn, Value, Wire, tuples, values};
 use crate::error::StoreError;
-use crate::model::Row;
+use crate::model::{Row, RowWhat};
 use crate::ranges;
 
 /// Boots remembered; more means that the memory is begun again.
@@ -39,7 +39,9 @@ impl Known {
     pub(crate) async fn ensure(&mut self, wire: &mut Wire, rows: &[Row]) -> Result<(), StoreError> {
         const DO: &str = "make the rows of new boots";
         let mut fresh: BTreeMap<Key, [i64; 4]> = BTreeMap::new();
-        for row in rows {
+        // A loss has no time of its own: it makes a boot only where nothing else does.
+        let (losses, others): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| matches!(row.what, RowWhat::Lost { .. }));
+        for row in others.into_iter().chain(losses) {
             let source = match self.sources.get(&row.source) {
                 Some(source) => source,
                 None => self.sources.number(&mut wire.conn(), &row.source).await?,

@@ -98,11 +98,14 @@ impl<'r> Plan<'r> {
         }
         let news = self.outcome.news(key, row);
         news.seqs.insert(row.seq, row.seq);
+        // Declared lost, and found again: it is stored like any other.
+        let found = boot.lost.remove(row.seq, row.seq) > 0;
         for &seq in row.absorbed.iter().filter(|&&seq| seq > 0) {
             news.seqs.insert(seq, seq);
+            boot.changed |= boot.lost.remove(seq, seq) > 0;
             boot.changed |= boot.stored.insert(seq, seq) > 0;
         }
-        if boot.stored.insert(row.seq, row.seq) == 0 && !row.absorbed.contains(&row.seq) {
+        if boot.stored.insert(row.seq, row.seq) == 0 && !found && !row.absorbed.contains(&row.seq) {
             return self.suspect(planned);
         }
         boot.changed = true;

@@ -194,10 +194,18 @@ pub(crate) async fn what_is_lost_counts_as_stored_and_stays_apart(bench: &Bench)
     let boot = house.store.boot(&bike, 1).await.unwrap().unwrap();
     assert_eq!(boot.stored, SeqRanges::from_iter([(1, 13)]));
     assert_eq!(boot.lost, SeqRanges::from_iter([(4, 10)]), "3 is stored and cannot be lost");
-    // After all: the numbers are done, the rows do not come back; the parts of a merged record are done as well.
+    // Found after all: 8 is stored and no longer lost. The parts of a merged record are done, they do not come back.
     house.keep(rows(&bike, 1, 8..=8).into_iter().chain([merged, row(&bike, 1, 12), row(&bike, 1, 14)])).await;
     house.until("14 stored", |heard| heard.stored_count() == 14).await;
-    assert_eq!(bench.number("select count(*) from samples").await, 5);
+    assert_eq!(bench.number("select count(*) from samples").await, 6);
+    let boot = house.store.boot(&bike, 1).await.unwrap().unwrap();
+    assert_eq!(boot.lost, SeqRanges::from_iter([(4, 7), (9, 10)]));
+    // A loss as the first word of a boot does not say when the boot began.
+    let mut loss = keep(&bike, 2, 1, RowWhat::Lost { to: 2 });
+    loss.anchor_at_ms = ANCHOR_AT_MS + 7_000_000;
+    house.keep([loss, row(&bike, 2, 3)]).await;
+    house.until("the second boot stored", |heard| heard.stored_count() == 17).await;
+    assert_eq!(bench.number("select anchor_at_ms from boots where boot = 2").await, ANCHOR_AT_MS);
     assert_eq!(house.heard.rejected, []);
     house.close().await;
 }
