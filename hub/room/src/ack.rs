@@ -102,6 +102,13 @@ impl Acks {
         Some(SlotAck { slot, accepted_through, stored })
     }
 
+    /// A tick passes: the news where they are due, and what was handed over before counts as accepted.
+    pub fn tick(&mut self, slot: u16, due: bool) -> Option<SlotAck> {
+        let news = if due { self.news(slot) } else { None };
+        self.settle();
+        news
+    }
+
     /// What was handed over before this tick counts as accepted from now on.
     fn settle(&mut self) {
         self.taken.union(&self.fresh);
@@ -130,14 +137,19 @@ impl AckClock {
 
     /// Packs the news of a connection's slots where they are due. Call at each tick with all of its sources.
     pub fn pack<'a>(&mut self, sources: impl Iterator<Item = (u16, &'a mut Acks)>, now: Now) -> Option<Ack> {
-        let due = self.readings >= ACK_READINGS || now.mono_ms - self.told_mono_ms >= ACK_INTERVAL_MS;
-        let mut acks = Vec::new();
-        for (slot, source) in sources {
-            if due {
-                acks.extend(source.news(slot));
-            }
-            source.settle();
-        }
+        let due = self.is_due(now);
+        let acks = sources.filter_map(|(slot, source)| source.tick(slot, due)).collect();
+        self.packed(acks, now)
+    }
+
+    /// Whether the news of its slots go out at this tick.
+    #[must_use]
+    pub fn is_due(&self, now: Now) -> bool {
+        self.readings >= ACK_READINGS || now.mono_ms - self.told_mono_ms >= ACK_INTERVAL_MS
+    }
+
+    /// The news of its slots as one frame, if there are any.
+    pub fn packed(&mut self, acks: Vec<SlotAck>, now: Now) -> Option<Ack> {
         if acks.is_empty() {
             return None;
         }

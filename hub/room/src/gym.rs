@@ -64,7 +64,7 @@ pub struct Gym {
     machines_ever: u16,
     /// Connections that carry machines or sources.
     connections: BTreeMap<SessionId, Connection>,
-    pub(crate) sources: BTreeMap<SourceHandle, Source>,
+    pub(crate) sources: BTreeMap<SourceHandle, Box<Source>>,
     pub(crate) workouts: BTreeMap<WorkoutId, Workout>,
     pace: Pace,
     /// When what counts in seconds is looked at next.
@@ -231,10 +231,8 @@ impl Gym {
             let changed = tickets_changed(&before, &machine.record);
             changed.into_iter().for_each(|body| self.tell_staff(turn, body));
             let Some(machine) = self.machines.get(&id) else { return };
-            if gateway != machine.record.gateway
-                && let Some(session) = machine.session()
-            {
-                self.unlink(turn, session, id);
+            if gateway != machine.record.gateway {
+                self.put_off(turn, id, ErrorCode::ForeignMachine);
             }
         } else if self.machines.len() < MACHINES_MAX && self.machines_ever < u16::MAX {
             self.machine_added(turn, record);
@@ -260,9 +258,7 @@ impl Gym {
 
     fn machine_removed(&mut self, turn: &mut Turn<'_>, id: MachineId) {
         self.end_claim(turn, id, protocol::frame::ReleaseReason::Staff);
-        if let Some(session) = self.machines.get(&id).and_then(Machine::session) {
-            self.unlink(turn, session, id);
-        }
+        self.put_off(turn, id, ErrorCode::NoSuchMachine);
         self.codes.drop(id);
         if let Some(machine) = self.machines.remove(&id) {
             self.floor.clear(machine.index);

@@ -4,11 +4,12 @@
 //! show, availability, tickets. The claim that a machine kept through a restart of the hub is believed unless the store or this room
 //! knows a newer fence. The newest connection of a machine wins. A machine whose link is lost is unknown.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::frame::{
-    Availability, ClaimClear, ClaimHeld, EventBody, HeldClaim, MachineFault, MachineHello, MachineReady, MachineState, MachineStatus,
-    OpenTicket, ReleaseReason, Severity, ShowCode, Sign,
+    Availability, ClaimClear, ClaimHeld, Error, EventBody, HeldClaim, MachineFault, MachineHello, MachineReady, MachineState,
+    MachineStatus, OpenTicket, ReleaseReason, Severity, ShowCode, Sign,
 };
 use protocol::limits::{CODE_LIFE_MS, MACHINES_PER_SESSION_MAX};
 use protocol::text::Text;
@@ -17,7 +18,7 @@ use protocol::{CloseReason, ErrorCode, MachineId, SessionId, TicketId};
 use super::{Gym, is_machine_side};
 use crate::draw::{FENCE_MAX, derived};
 use crate::effect::{Effect, Lane, Persist};
-use crate::input::Viewer;
+use crate::input::{SourceHandle, Viewer};
 use crate::machine::{Link, Machine};
 use crate::rights::{Action, allows};
 use crate::turn::Turn;
@@ -180,6 +181,23 @@ impl Gym {
         let machines = self.connections.get(&session).map(|connection| connection.machines.clone()).unwrap_or_default();
         for id in machines {
             self.unlink(turn, session, id);
+        }
+    }
+
+    /// A machine is no longer anybody's here to speak for: its sources end with its link, and whoever spoke for it is told.
+    pub(super) fn put_off(&mut self, turn: &mut Turn<'_>, id: MachineId, code: ErrorCode) {
+        let of = self.sources.values().filter(|source| source.key.machine == Some(id));
+        let sources: Vec<(SessionId, SourceHandle)> = of.map(|source| (source.session, source.handle)).collect();
+        let link = self.machines.get(&id).and_then(Machine::session);
+        let told: BTreeSet<SessionId> = sources.iter().map(|(session, _)| *session).chain(link).collect();
+        for (session, handle) in sources {
+            self.unbind(turn, session, handle);
+        }
+        if let Some(session) = link {
+            self.unlink(turn, session, id);
+        }
+        for session in told {
+            turn.deliver(session, Lane::Event, Error::new(None, code).detail(&id.to_string()));
         }
     }
 

@@ -70,7 +70,7 @@ impl Gym {
         {
             machine.list_source(&source.key, source.boot, SOURCES_MAX);
         }
-        self.sources.insert(handle, source);
+        self.sources.insert(handle, Box::new(source));
         self.workout_source_bound(turn, handle, &bind.held);
         turn.deliver(session, Lane::Event, Bound { slot: bind.slot });
     }
@@ -256,14 +256,15 @@ impl Gym {
     }
 
     fn acks_tick(&mut self, turn: &mut Turn<'_>) {
-        let mut of: BTreeMap<SessionId, Vec<(u16, &mut crate::ack::Acks)>> = BTreeMap::new();
-        for source in self.sources.values_mut() {
-            of.entry(source.session).or_default().push((source.slot, &mut source.acks));
-        }
-        for (session, sources) in of {
-            let Some(connection) = self.connections.get_mut(&session) else { continue };
-            if let Some(ack) = connection.acks.pack(sources.into_iter(), turn.now) {
-                turn.deliver(session, Lane::Event, ack);
+        for (session, connection) in &mut self.connections {
+            let (due, mut news) = (connection.acks.is_due(turn.now), Vec::new());
+            for handle in &connection.sources {
+                if let Some(source) = self.sources.get_mut(handle) {
+                    news.extend(source.acks.tick(source.slot, due));
+                }
+            }
+            if let Some(ack) = connection.acks.packed(news, turn.now) {
+                turn.deliver(*session, Lane::Event, ack);
             }
         }
     }

@@ -94,7 +94,7 @@ impl Gym {
 
     /// Sources that contribute to a member's workout: those of the machine, and the member's own.
     fn sources_at(&self, id: MachineId, member: MemberId) -> Vec<SourceHandle> {
-        let of = |source: &&Source| source.key.machine == Some(id) || source.key.member == Some(member);
+        let of = |source: &&Box<Source>| source.key.machine == Some(id) || source.key.member == Some(member);
         self.sources.values().filter(of).map(|source| source.handle).collect()
     }
 
@@ -340,7 +340,7 @@ impl Gym {
         self.workouts.insert(id, workout);
         let bound: Vec<SourceHandle> = self.sources.keys().copied().collect();
         for handle in bound {
-            let held = self.sources.get(&handle).map(Source::still_held).unwrap_or_default();
+            let held = self.sources.get(&handle).map(|source| source.still_held()).unwrap_or_default();
             self.workout_source_bound(turn, handle, &held);
         }
     }

@@ -5,7 +5,7 @@ use protocol::*;
 
 use super::kit::*;
 use crate::effect::{Effect, Keep, Persist};
-use crate::input::{Input, Numbered, Said, SourceHandle, SourceKey};
+use crate::input::{Input, MachineRecord, Numbered, Said, SourceHandle, SourceKey};
 
 /// A reading of machine `n` under this number, new and now.
 fn say(world: &mut World, n: u8, seq: u32, backfill: bool) {
@@ -187,4 +187,22 @@ fn half_a_record_is_not_kept_when_its_source_goes_and_the_whole_is_when_it_is_ba
         world.step(Input::Said { source: SourceHandle(2), said: part(at, bytes) });
     }
     assert_eq!(kept(&mut world), [(1, None)]);
+}
+
+#[test]
+fn a_machine_that_is_bound_to_another_gateway_or_taken_away_is_not_published_any_more_and_its_link_is_told() {
+    let mut world = World::linked(2);
+    let moved = MachineRecord { gateway: Some(GatewayId(uuid::Uuid::from_u128(5))), ..record(1) };
+    for (n, input, code) in [
+        (1, Input::MachineKnown { record: Box::new(moved) }, ErrorCode::ForeignMachine),
+        (2, Input::MachineRemoved { machine: machine(2) }, ErrorCode::NoSuchMachine),
+    ] {
+        say(&mut world, n, 1, false);
+        assert_eq!(kept(&mut world).len(), 1);
+        world.step(input);
+        assert_eq!(world.error(LINK), Some(code));
+        say(&mut world, n, 2, false);
+        assert_eq!(kept(&mut world), [], "machine {n}");
+    }
+    assert_eq!(world.availability(1), Availability::Unknown);
 }
