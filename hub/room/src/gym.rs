@@ -23,7 +23,7 @@ use crate::code::Codes;
 use crate::draw::Draw;
 use crate::effect::Effect;
 use crate::floor::Floor;
-use crate::input::{Input, MachineRecord, MemberRecord, Now, SourceHandle};
+use crate::input::{Input, MachineRecord, MemberRecord, Now, SourceHandle, SourceKey};
 use crate::machine::Machine;
 use crate::pace::Pace;
 use crate::rights::Object;
@@ -65,6 +65,8 @@ pub struct Gym {
     /// Connections that carry machines or sources.
     connections: BTreeMap<SessionId, Connection>,
     pub(crate) sources: BTreeMap<SourceHandle, Box<Source>>,
+    /// Which of them are of one boot: the store reports by boot.
+    of_boot: BTreeMap<(SourceKey, u32), Vec<SourceHandle>>,
     pub(crate) workouts: BTreeMap<WorkoutId, Workout>,
     pace: Pace,
     /// When what counts in seconds is looked at next.
@@ -93,6 +95,7 @@ impl Gym {
             machines_ever: 0,
             connections: BTreeMap::new(),
             sources: BTreeMap::new(),
+            of_boot: BTreeMap::new(),
             workouts: BTreeMap::new(),
             pace: Pace::default(),
             slow_mono_ms: 0,

@@ -5,6 +5,7 @@
 //! target, or rest?), to its workout and to the floor. A sample is one input, one step, all its effects.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use protocol::field::{Field, RR_BIT};
 use protocol::frame::{Bind, Bound, Clock, ClockAsk, EventBody, Hold, RoomSource};
@@ -70,6 +71,7 @@ impl Gym {
         {
             machine.list_source(&source.key, source.boot, SOURCES_MAX);
         }
+        self.of_boot.entry((source.key.clone(), source.boot)).or_default().push(handle);
         self.sources.insert(handle, Box::new(source));
         self.workout_source_bound(turn, handle, &bind.held);
         turn.deliver(session, Lane::Event, Bound { slot: bind.slot });
@@ -83,6 +85,12 @@ impl Gym {
     pub(super) fn unbind(&mut self, turn: &mut Turn<'_>, session: SessionId, handle: SourceHandle) {
         let Some(source) = self.sources.remove(&handle) else { return };
         self.pace.forget(handle);
+        if let Entry::Occupied(mut of) = self.of_boot.entry((source.key.clone(), source.boot)) {
+            of.get_mut().retain(|other| *other != handle);
+            if of.get().is_empty() {
+                of.remove();
+            }
+        }
         if let Some(connection) = self.connections.get_mut(&session) {
             connection.sources.retain(|other| *other != handle);
             if connection.is_empty() {
@@ -139,12 +147,14 @@ impl Gym {
     /// One whole thing: to the machine, to the workout, to the Recorder.
     fn take(&mut self, turn: &mut Turn<'_>, source: &mut Source, taken: Taken) {
         if let Some(age_ms) = taken.live_age_ms {
-            self.on_wall(turn, source, &taken, age_ms);
             if let Some(id) = source.key.machine {
                 self.machine_reads(turn, id, source, &taken, age_ms);
             }
         }
         let workout = self.workout_takes(turn, source, &taken);
+        if let Some(age_ms) = taken.live_age_ms {
+            self.on_wall(turn, source, &taken, age_ms);
+        }
         turn.out.push(source.keep(taken, workout));
     }
 
@@ -153,7 +163,12 @@ impl Gym {
         let Some(reading) = taken.reading() else { return };
         let at = match (source.key.machine, source.key.member) {
             (Some(id), _) => self.machines.get(&id),
-            (None, Some(member)) => self.machines.values().find(|machine| machine.holder() == Some(member)),
+            // The workout that it belongs to knows where its member stands.
+            (None, Some(member)) => source
+                .workout_of(taken.seq)
+                .and_then(|(id, _)| self.workouts.get(&id)?.station().machine)
+                .and_then(|id| self.machines.get(&id))
+                .filter(|machine| machine.holder() == Some(member)),
             (None, None) => None,
         };
         let Some(machine) = at else { return };
@@ -199,9 +214,7 @@ impl Gym {
     }
 
     pub(super) fn stored(&mut self, turn: &mut Turn<'_>, key: &SourceKey, boot: u32, stored: &SeqRanges, rejected: &[(u32, u16)]) {
-        let handles: Vec<SourceHandle> =
-            self.sources.iter().filter(|(_, source)| source.key == *key && source.boot == boot).map(|(handle, _)| *handle).collect();
-        for handle in handles {
+        for &handle in self.of_boot.get(&(key.clone(), boot)).into_iter().flatten() {
             let Some(source) = self.sources.get_mut(&handle) else { continue };
             source.acks.store(stored);
             let session = source.session;

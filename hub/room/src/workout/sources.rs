@@ -95,9 +95,11 @@ impl Workout {
 
     /// These seqs of a boot are stored.
     pub fn stored(&mut self, key: &SourceKey, boot: u32, stored: &SeqRanges, now: Now, out: &mut Vec<Effect>) {
+        let mut matched = false;
         for index in 0..self.stretches.len() {
             let stretch = &mut self.stretches[index];
             if stretch.is_of(key, boot) {
+                matched = true;
                 let was = stretch.close;
                 stretch.store(stored);
                 if was != stretch.close {
@@ -105,7 +107,9 @@ impl Workout {
                 }
             }
         }
-        self.restage(now, out);
+        if matched {
+            self.restage(now, out);
+        }
     }
 
     /// Another workout begins with this seq of a boot: where the end of a stretch of it here is not known, it is before that.
