@@ -1,7 +1,8 @@
 //! What a workout adds up to: one definition for live sums, for sealing and for whoever recomputes it offline.
 //!
 //! Each boot is added up by itself over its readings in order of seq, then all boots are put together. `docs/STORAGE.md` says the same
-//! in words. Pure: no clock, no order of arrival.
+//! in words. Pure: no clock, no order of arrival. A device
+//! may say any time and any number: sums end at the ends of their types.
 
 use crate::field::{Field, Reading};
 use crate::frame::Totals;
@@ -95,25 +96,27 @@ impl BootTotals {
 
     /// Takes rows of reps, sets and strokes; their order does not matter.
     pub const fn rows(&mut self, reps: u32, sets: u32, strokes: u32) {
-        self.reps += reps;
-        self.sets += sets;
-        self.stroke_rows += strokes;
+        self.reps = self.reps.saturating_add(reps);
+        self.sets = self.sets.saturating_add(sets);
+        self.stroke_rows = self.stroke_rows.saturating_add(strokes);
     }
 
     /// Adds the boot to a workout's totals. Distance and energy count for machines only, so that a watch on the arm does not double them;
     /// strokes are the rows of the boot or its unwrapped counter, whichever is more.
     pub fn add_to(&self, totals: &mut Totals, of_machine: bool) {
         totals.readings += self.readings;
-        totals.duration_ms += self.span.map_or(0, |(first, last)| last.saturating_sub(first));
+        let duration_ms = self.span.map_or(0, |(first, last)| last.saturating_sub(first));
+        totals.duration_ms = totals.duration_ms.saturating_add(duration_ms);
         if of_machine {
             totals.distance_m += self.distance.sum();
             totals.energy_kcal += self.energy.sum();
         }
         Mean::join(&mut totals.power_sum_w, &mut totals.power_count, &mut totals.power_max_w, self.power);
         Mean::join(&mut totals.heart_rate_sum_bpm, &mut totals.heart_rate_count, &mut totals.heart_rate_max_bpm, self.heart_rate);
-        totals.reps += self.reps;
-        totals.sets += self.sets;
-        totals.strokes += self.stroke_rows.max(u32::try_from(self.strokes.sum()).unwrap_or(u32::MAX));
+        totals.reps = totals.reps.saturating_add(self.reps);
+        totals.sets = totals.sets.saturating_add(self.sets);
+        let strokes = self.stroke_rows.max(u32::try_from(self.strokes.sum()).unwrap_or(u32::MAX));
+        totals.strokes = totals.strokes.saturating_add(strokes);
     }
 }
 

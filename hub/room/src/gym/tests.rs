@@ -2,6 +2,7 @@
 
 mod claims;
 mod controls;
+mod extreme;
 mod kit;
 mod people;
 mod property;
