@@ -188,7 +188,9 @@ fn options_of(config: &Config) -> Options {
         batch_wait: store.batch_wait,
         queue_rows: store.queue_rows,
         queue_bytes: store.queue_bytes,
+        drain_rows_per_s: store.drain_rows_per_s,
         connections: store.connections,
+        connect_deadline: store.connect_timeout,
         write_deadline: store.statement_timeout,
         query_deadline: store.statement_timeout,
         ..Options::new(url)

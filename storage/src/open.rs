@@ -43,7 +43,7 @@ pub async fn open(options: Options) -> Result<Storage, OpenError> {
 async fn open_now(options: Options) -> Result<Storage, OpenError> {
     let address = Address::parse(&options.url)?;
     let connect = |source| OpenError::Connect { back_end: address.back_end(), source };
-    let mut wire = address.wire(options.open_deadline).await.map_err(connect)?;
+    let mut wire = address.wire(options.connect_deadline, options.open_deadline).await.map_err(connect)?;
     crate::migrate::migrate(&mut wire, now_ms()).await?;
     let node_start = count_start(&mut wire).await.map_err(OpenError::Start)?;
     wire.close().await;

@@ -21,12 +21,16 @@ pub struct Options {
     pub queue_reports: usize,
     /// Rows a second at most, so that a backlog leaves the database some air for queries.
     pub rows_per_s_max: u32,
+    /// Rows a second at most while what waited for a database that was away is written: it comes back to all its other work too.
+    pub drain_rows_per_s: u32,
     /// Connections for questions, besides the writer's own.
     pub connections: u32,
     /// No statement of the writer runs longer; the batch is then tried again.
     pub write_deadline: Duration,
     /// No question runs longer.
     pub query_deadline: Duration,
+    /// A connection is made within this time, or tried again.
+    pub connect_deadline: Duration,
     /// Opening, with its migrations, takes no longer.
     pub open_deadline: Duration,
     /// Longest pause between two tries while the database is away.
@@ -48,6 +52,8 @@ impl Options {
             queue_facts: 8_192,
             queue_reports: 4_096,
             rows_per_s_max: 250_000,
+            drain_rows_per_s: 20_000,
+            connect_deadline: Duration::from_secs(5),
             connections: 8,
             write_deadline: Duration::from_secs(10),
             query_deadline: Duration::from_secs(5),

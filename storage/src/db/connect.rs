@@ -64,7 +64,7 @@ impl Address {
     }
 
     /// One connection of its own, for the writer and for migrations.
-    pub(crate) async fn wire(&self, deadline: Duration) -> Result<Wire, sqlx::Error> {
+    pub(crate) async fn wire(&self, within: Duration, deadline: Duration) -> Result<Wire, sqlx::Error> {
         let connect = async {
             Ok(match self {
                 Self::Sqlite(options) => {
@@ -74,7 +74,7 @@ impl Address {
                 Self::Postgres(options) => WireInner::Postgres(Box::new(PgConnection::connect_with(&guarded(options, deadline)).await?)),
             })
         };
-        match timeout(deadline, connect).await {
+        match timeout(within, connect).await {
             Ok(inner) => inner.map(|inner| Wire { inner, deadline }),
             Err(_elapsed) => Err(sqlx::Error::PoolTimedOut),
         }

@@ -100,6 +100,8 @@ pub(crate) struct Writer {
     wire: Option<Wire>,
     known: Known,
     away: bool,
+    /// What waited while the database was away is not written yet.
+    backlog: bool,
     not_before: Instant,
 }
 
@@ -109,7 +111,7 @@ struct GaveUp;
 impl Writer {
     fn new(options: Options, address: Address, queues: Queues, reports: mpsc::Sender<Report>, counters: Arc<Counters>) -> Self {
         let (known, not_before) = (Known::default(), Instant::now());
-        Self { options, address, queues, reports, counters, wire: None, known, away: false, not_before }
+        Self { options, address, queues, reports, counters, wire: None, known, away: false, backlog: false, not_before }
     }
 
     async fn run(&mut self, sums: &mpsc::Sender<AddUp>) -> Unflushed {
@@ -155,9 +157,15 @@ impl Writer {
         self.counters.queue_rows.fetch_sub(rows.len(), Relaxed);
         self.counters.queue_bytes.fetch_sub(weight, Relaxed);
         self.counters.queue_facts.fetch_sub(facts.len(), Relaxed);
-        let pause = Duration::from_secs(1).mul_f64(rows.len() as f64 / f64::from(self.options.rows_per_s_max.max(1)));
-        self.not_before = Instant::now() + pause;
+        self.not_before = Instant::now() + self.pause_after(rows.len());
         true
+    }
+
+    /// What keeps the writer under its rate. A backlog is over when a batch left nothing behind.
+    fn pause_after(&mut self, rows: usize) -> Duration {
+        self.backlog = self.backlog && (self.away || !self.queues.rows.is_empty());
+        let rate = if self.backlog { self.options.drain_rows_per_s.min(self.options.rows_per_s_max) } else { self.options.rows_per_s_max };
+        Duration::from_secs(1).mul_f64(rows as f64 / f64::from(rate.max(1)))
     }
 
     async fn write_rows(&mut self, rows: &[Row]) -> Result<(), GaveUp> {
@@ -220,8 +228,11 @@ impl Writer {
             }
             Err(StoreError::Refused { operation, source }) => {
                 tracing::warn!(operation, error = %source, "a fact was refused: writing them one by one");
-                let mut wire =
-                    self.address.wire(self.options.write_deadline).await.map_err(|source| StoreError::Away { operation, source })?;
+                let mut wire = self
+                    .address
+                    .wire(self.options.connect_deadline, self.options.write_deadline)
+                    .await
+                    .map_err(|source| StoreError::Away { operation, source })?;
                 let refused = facts::write_each(&mut wire, &mut self.known, facts).await?;
                 self.wire = Some(wire);
                 Ok(refused)
@@ -237,7 +248,11 @@ impl Writer {
             return Ok(wire);
         }
         self.known.clear();
-        let mut wire = self.address.wire(self.options.write_deadline).await.map_err(|source| StoreError::Away { operation: DO, source })?;
+        let mut wire = self
+            .address
+            .wire(self.options.connect_deadline, self.options.write_deadline)
+            .await
+            .map_err(|source| StoreError::Away { operation: DO, source })?;
         wire.prefer_indexes().await?;
         Ok(wire)
     }
@@ -248,7 +263,7 @@ impl Writer {
         if !self.away {
             let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
             tracing::warn!(%error, cause, "{what} was not stored: it is kept and tried again");
-            self.away = true;
+            (self.away, self.backlog) = (true, true);
             self.counters.away.store(true, Relaxed);
             self.report(Report::Away).await;
         }

@@ -15,6 +15,7 @@ pub(crate) async fn a_locked_database_holds_rows_and_loses_none(bench: &Bench) {
     options.write_deadline = Duration::from_millis(300);
     options.queue_rows = 500;
     options.batch_rows = 200;
+    options.drain_rows_per_s = 1_000;
     let mut house = House::open(options).await;
     let bike = source(1);
     house.keep(rows(&bike, 1, 1..=10)).await;
@@ -31,8 +32,11 @@ pub(crate) async fn a_locked_database_holds_rows_and_loses_none(bench: &Bench) {
     assert_eq!(house.heard.stored_count(), 10, "nothing is told as stored while the database is locked");
     assert!(refused.len() >= 1_000, "memory is bounded: {} refused", refused.len());
     lock.release().await;
+    let released = Instant::now();
 
     house.until("back", |heard| heard.has(&Report::Back)).await;
+    house.until("the backlog is stored", |heard| heard.stored_count() >= 510).await;
+    assert!(released.elapsed() >= Duration::from_millis(200), "a backlog leaves the database air: {:?}", released.elapsed());
     house.keep(refused).await;
     house.until("all stored", |heard| heard.stored_count() == 2_000).await;
     assert_eq!(bench.number("select count(*) from samples").await, 2_000);
