@@ -47,8 +47,12 @@ fn hub_probes(hub: &Arc<Hub>) {
         probe(Gauge::QueuedBytes, None, |hub| hub.directory.queued_bytes() as f64),
         probe(Gauge::Gyms, None, |hub| hub.registry.gyms().len() as f64),
         probe(Gauge::Tasks, None, |hub| hub.tasks.len() as f64),
+        probe(Gauge::Revocations, None, |hub| hub.verifier.revocations().len() as f64),
     ] {
         hub.metrics.probe(gauge, label, read);
+    }
+    if hub.config.store.folder().is_some() {
+        hub.metrics.probe(Gauge::DiskUsed, None, || crate::transport::http::last_used_part().unwrap_or(f64::NAN));
     }
     for role in protocol::frame::Role::ALL {
         let weak = Arc::downgrade(hub);

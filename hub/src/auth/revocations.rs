@@ -78,6 +78,19 @@ impl Revocations {
             || identity.token_id.as_ref().is_some_and(|id| kept.tokens.contains_key(&(tenant, id.clone())))
     }
 
+    /// How many are in force.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        kept.tokens.len() + kept.subjects.len() + kept.tenants.len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Forgets what can hit nothing any more.
     pub fn forget(&self, at_ms: i64) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);

@@ -67,6 +67,7 @@ fn admit(front: &Arc<Front>, tcp: TcpStream, peer: SocketAddr) {
             hub.tasks.spawn("connection", serve::connection(front.clone(), tcp, address, place));
         }
         Err(crowded) => {
+            hub.metrics.limited(crowded.limit());
             hub.turned_away(protocol::CloseReason::TooManyConnections);
             tracing::debug!(peer.address = %address, %crowded, "a connection was refused");
             drop(tcp.try_write(CROWDED));

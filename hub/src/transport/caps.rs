@@ -13,6 +13,8 @@ use std::sync::atomic::{
 use config::Limits;
 use dashmap::DashMap;
 
+use crate::metrics::Limit;
+
 /// A cap that a connection would pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Crowded {
@@ -25,6 +27,18 @@ pub enum Crowded {
     /// Strangers from one address.
     #[error("this address has as many connections that have not said hello as it may")]
     Address,
+}
+
+impl Crowded {
+    /// The limit that was met.
+    #[must_use]
+    pub const fn limit(self) -> Limit {
+        match self {
+            Self::Everywhere => Limit::Connections,
+            Self::Strangers => Limit::Unauthenticated,
+            Self::Address => Limit::Address,
+        }
+    }
 }
 
 /// The counts.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use protocol::ErrorCode;
@@ -58,6 +58,9 @@ async fn watched(State(api): State<Api>, mut request: Request, next: Next) -> Re
         }
     };
     let status = response.status();
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        api.metrics.limited(Limit::Body);
+    }
     if let Some(code) = response.extensions().get::<ErrorCode>() {
         api.metrics.error(*code);
     }

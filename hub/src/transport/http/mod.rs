@@ -115,6 +115,7 @@ impl Api {
 }
 
 pub use openapi::document;
+pub(crate) use routes::last_used_part;
 
 #[cfg(test)]
 mod tests;

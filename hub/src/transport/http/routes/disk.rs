@@ -27,6 +27,11 @@ pub(super) async fn used_part(folder: &Path) -> Option<f64> {
     used
 }
 
+/// What was answered last, for a scrape, which must not wait.
+pub(crate) fn last_used_part() -> Option<f64> {
+    (*LAST.lock().unwrap_or_else(PoisonError::into_inner)).and_then(|(_, used)| used)
+}
+
 async fn ask(folder: &Path) -> Option<f64> {
     let mut command = tokio::process::Command::new("df");
     command.arg("-P").arg("-k").arg(folder).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);

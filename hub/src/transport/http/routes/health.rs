@@ -114,6 +114,8 @@ async fn metrics(State(api): State<Api>, request: Request) -> Answer<Response> {
     if !api.config.listen.metrics_from.iter().any(|network| network.contains(&address)) {
         return Err(ApiError::detailed(ErrorCode::Forbidden, "not from this network: see listen.metrics_from"));
     }
+    // Its probe tells the last answer.
+    disk(&api).await;
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, kind)], api.metrics.scrape()).into_response())
 }

@@ -10,6 +10,8 @@ mod operation;
 mod tickets;
 mod training;
 
+pub(crate) use disk::last_used_part;
+
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Api;

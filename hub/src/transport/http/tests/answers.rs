@@ -138,6 +138,9 @@ async fn health_ready_and_metrics_answer_whom_they_should() {
     let text = told.body.as_str().unwrap();
     assert!(text.contains("http_request_duration_seconds_count{method=\"GET\",route=\"/health\",status=\"200\"} 1"), "{text}");
     assert!(text.contains("spotter_errors_total{code=\"draining\"} 1"), "{text}");
+    for gauge in ["spotter_disk_used_ratio 0.", "spotter_revocations 0"] {
+        assert!(text.lines().any(|line| line.starts_with(gauge)), "{gauge} is missing in\n{text}");
+    }
 }
 
 #[tokio::test]
