@@ -9,8 +9,8 @@ use config::{Config, Rate};
 use protocol::frame::Role;
 use protocol::text::Text;
 use protocol::{CloseReason, ErrorCode, GatewayId, GymId, MachineId, MemberId, TenantId};
-use room::Input;
 use room::input::{MachineRecord, MemberRecord, SourceHandle};
+use room::{Input, MemberInput};
 use storage::{Recorder, Store, StoreError};
 
 use crate::auth::{Revoked, TooManyRevocations, Verifier};
@@ -129,12 +129,15 @@ impl Hub {
         self.registry.machine(machine).and_then(|place| place.gateway)
     }
 
-    /// Consent or teams of a member changed: every gym that knows the member hears it.
+    /// Consent or teams of a member changed: every gym that knows the member hears it, and the member's own room, so that a coach of a team that
+    /// the member left hears no more.
     pub fn member_changed(&self, tenant: TenantId, member: MemberId, record: &MemberRecord) {
         self.registry.add_member(member, tenant, Arc::new(record.clone()));
         for gym in self.registry.gyms_of_member(tenant, member) {
             self.to_gym(gym, Input::MemberKnown { member, record: record.clone() });
         }
+        let input = MemberInput::Known { record: record.clone() };
+        self.shards.owe(self.registry.shard_of(member.0), Order::Member { member, tenant, from: None, input });
     }
 
     /// Revokes from now on, and closes what stands on it. Returns how many sessions closed.

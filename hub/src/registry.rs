@@ -9,9 +9,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use dashmap::DashMap;
+use protocol::text::Text;
 use protocol::{GatewayId, GymId, MachineId, MemberId, TenantId, WorkoutId};
 use room::input::{MemberRecord, SourceKey};
 use uuid::Uuid;
+
+/// Sensors of one member's own devices that are known at a time.
+const SENSORS_MAX: usize = 16;
 
 /// A gym.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +66,8 @@ pub struct Registry {
     machines: DashMap<MachineId, MachinePlace>,
     workouts: DashMap<WorkoutId, WorkoutPlace>,
     members: DashMap<MemberId, MemberPlace>,
-    sources: DashMap<SourceKey, GymId>,
+    /// Sensors of members' own devices, the oldest first.
+    sensors: DashMap<MemberId, Vec<(Text<32>, GymId)>>,
 }
 
 impl Registry {
@@ -75,7 +80,7 @@ impl Registry {
             machines: DashMap::new(),
             workouts: DashMap::new(),
             members: DashMap::new(),
-            sources: DashMap::new(),
+            sensors: DashMap::new(),
         }
     }
 
@@ -204,9 +209,15 @@ impl Registry {
         Some((place.tenant?, place.record.clone()?))
     }
 
-    /// The gym that a member's own device reports to.
-    pub fn add_source(&self, source: SourceKey, gym: GymId) {
-        self.sources.insert(source, gym);
+    /// The gym that a member's own device reports to. Of one member the last [`SENSORS_MAX`] are known: names of sensors are free, and one that is
+    /// bound again is known again.
+    pub fn add_source(&self, member: MemberId, sensor: &Text<32>, gym: GymId) {
+        let mut sensors = self.sensors.entry(member).or_default();
+        sensors.retain(|(known, _)| known != sensor);
+        if sensors.len() >= SENSORS_MAX {
+            sensors.remove(0);
+        }
+        sensors.push((sensor.clone(), gym));
     }
 
     /// The gym that hears what became of a source's readings.
@@ -214,7 +225,10 @@ impl Registry {
     pub fn gym_of_source(&self, source: &SourceKey) -> Option<GymId> {
         match source.machine {
             Some(machine) => self.machine(machine).map(|place| place.gym),
-            None => self.sources.get(source).map(|gym| *gym),
+            None => {
+                let sensors = self.sensors.get(&source.member?)?;
+                sensors.iter().find(|(sensor, _)| *sensor == source.sensor).map(|(_, gym)| *gym)
+            }
         }
     }
 }
@@ -259,6 +273,18 @@ mod tests {
         registry.add_workout(workout, GymId(id(7)), MemberId(id(5)));
         registry.add_workout(workout, GymId(id(9)), MemberId(id(6)));
         assert_eq!(registry.workout(workout), Some(WorkoutPlace { tenant: TenantId(id(1)), gym: GymId(id(7)), member: MemberId(id(5)) }));
+    }
+
+    #[test]
+    fn of_one_member_the_last_sensors_are_known() {
+        let (registry, member) = (registry(), MemberId(id(5)));
+        let key = |n: usize| SourceKey { machine: None, member: Some(member), sensor: Text::cut(&format!("belt {n}")) };
+        for n in 0..=SENSORS_MAX {
+            registry.add_source(member, &key(n).sensor, GymId(id(7)));
+        }
+        assert_eq!((registry.gym_of_source(&key(0)), registry.gym_of_source(&key(1))), (None, Some(GymId(id(7)))));
+        registry.add_source(member, &key(0).sensor, GymId(id(7)));
+        assert_eq!((registry.gym_of_source(&key(0)), registry.gym_of_source(&key(1))), (Some(GymId(id(7))), None));
     }
 
     #[test]

@@ -75,8 +75,8 @@ type Boots = HashMap<(Arc<storage::SourceKey>, u32), protocol::SeqRanges>;
 fn workout_record(hub: &Hub, gym: protocol::GymId, workout: WorkoutDetail, boots: &Boots) -> WorkoutRecord {
     let ranges = workout.ranges.into_iter().map(|range| {
         let source = room_key(&range.source);
-        if source.machine.is_none() {
-            hub.registry.add_source(source.clone(), gym);
+        if let Some(member) = source.member {
+            hub.registry.add_source(member, &source.sensor, gym);
         }
         let stored = boots.get(&(range.source, range.boot)).cloned().unwrap_or_default();
         (WorkoutRange { source, boot: range.boot, from_seq: range.from_seq, to_seq: range.to_seq }, stored)

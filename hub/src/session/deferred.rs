@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use protocol::frame::{Ceiling, Done, JoinRoom, Propose, Refresh, Refreshed, Role};
-use protocol::{ErrorCode, MemberId, RoomName, ServerFrame, TeamId};
+use protocol::{CloseReason, ErrorCode, MemberId, RoomName, ServerFrame, TeamId};
 use room::rights::{self, Action, Object};
 use room::{Input, Lane, MemberInput};
 
@@ -16,6 +16,7 @@ use super::dispatch::object_of;
 use super::live::Session;
 use super::peer::Peer;
 use super::slots::Home;
+use crate::auth::AuthError;
 use crate::directory::TokenMark;
 use crate::hub::Hub;
 use crate::shard::Order;
@@ -66,26 +67,22 @@ impl Session {
         if let Some(home) = about.home {
             self.touch(home);
         }
-        if let (Deferred::Join(_, JoinRoom { room: RoomName::Member(member), .. }), tenant) = (&deferred, self.peer.viewer.tenant) {
-            self.touch_member(*member, tenant);
+        // The room of a member hears of the session's end from its shard, so that nothing is kept here of rooms that were only asked for.
+        if let Deferred::Join(_, JoinRoom { room: RoomName::Member(member), .. }) = &deferred {
+            self.attach(self.hub.registry.shard_of(member.0));
         }
         let asks = match &deferred {
             Deferred::Refresh(_) | Deferred::Ceiling(_) => true,
             Deferred::Join(..) | Deferred::Propose(_) => self.needs_teams(about.member),
         };
-        let room = if let Deferred::Join(_, join) = &deferred { Some(join.room) } else { None };
         if !asks {
             self.said = true;
-            if act(&self.hub, &self.peer, deferred, &about) {
-                self.watched(room);
-            }
-            return;
+            return act(&self.hub, &self.peer, deferred, &about);
         }
         if self.peer.under_way.fetch_add(1, Relaxed) >= UNDER_WAY_MAX {
             self.peer.under_way.fetch_sub(1, Relaxed);
             return self.refuse(deferred.req(), ErrorCode::TooFast);
         }
-        self.watched(room);
         let (hub, peer) = (self.hub.clone(), self.peer.clone());
         self.hub.tasks.spawn("deferred frame", async move {
             let req = deferred.req();
@@ -94,16 +91,6 @@ impl Session {
             }
             peer.under_way.fetch_sub(1, Relaxed);
         });
-    }
-
-    /// Counts a room that is watched, or asked for.
-    fn watched(&mut self, room: Option<RoomName>) {
-        if let Some(room) = room
-            && !self.rooms.contains(&room)
-        {
-            self.rooms.reserve_exact(1);
-            self.rooms.push(room);
-        }
     }
 
     fn about(&self, deferred: &Deferred) -> Result<About, ErrorCode> {
@@ -152,15 +139,17 @@ async fn carry_out(hub: &Arc<Hub>, peer: &Arc<Peer>, deferred: Deferred, about: 
     }
 }
 
-/// Carries out what is fully known. Answers whether it was allowed.
-fn act(hub: &Hub, peer: &Peer, deferred: Deferred, about: &About) -> bool {
+/// Carries out what is fully known.
+fn act(hub: &Hub, peer: &Peer, deferred: Deferred, about: &About) {
     let req = deferred.req();
     let done = match deferred {
         Deferred::Join(req, join) => self::join(hub, peer, req, join, about),
         Deferred::Propose(propose) => self::propose(hub, peer, propose, about),
         Deferred::Refresh(_) | Deferred::Ceiling(_) => Ok(()),
     };
-    done.map_err(|code| tell(hub, peer, req, code)).is_ok()
+    if let Err(code) = done {
+        tell(hub, peer, req, code);
+    }
 }
 
 fn join(hub: &Hub, peer: &Peer, req: Option<u32>, join: JoinRoom, about: &About) -> Result<(), ErrorCode> {
@@ -242,6 +231,11 @@ async fn refresh(hub: &Hub, peer: &Peer, refresh: Refresh) {
         return tell(hub, peer, Some(refresh.req), ErrorCode::OtherSubject);
     }
     hub.directory.refresh(peer, TokenMark::of(&identity));
+    // A revocation between the check of the token and its entry in the directory would have missed this session.
+    if hub.verifier.revocations().hits(&identity) {
+        hub.metrics.token_refused(AuthError::Revoked);
+        return peer.close(CloseReason::TokenRevoked);
+    }
     peer.refresh(identity.expires_at_ms);
     peer.send_now(Lane::Event, &Refreshed { req: refresh.req, expires_at_ms: identity.expires_at_ms }.into());
 }

@@ -71,7 +71,7 @@ impl Session {
 
     /// Watches a room: at once where everything is known, after one look at the store where a member's teams are not.
     pub(super) fn join(&mut self, req: Option<u32>, join: JoinRoom) {
-        if !self.rooms.contains(&join.room) && self.rooms.len() >= ROOMS_PER_SESSION_MAX {
+        if self.peer.rooms() >= ROOMS_PER_SESSION_MAX {
             return self.refuse(req, ErrorCode::TooManyRooms);
         }
         self.defer(Deferred::Join(req, join));
@@ -79,10 +79,6 @@ impl Session {
 
     fn leave(&mut self, leave: Leave) {
         let (session, room, req) = (self.peer.session, leave.room, leave.req);
-        let Some(at) = self.rooms.iter().position(|joined| *joined == room) else {
-            return self.refuse(Some(req), ErrorCode::NotJoined);
-        };
-        self.rooms.swap_remove(at);
         let home = match room {
             RoomName::Floor(gym) => self.home_of(gym),
             RoomName::Machine(machine) => self.machine_and_home(machine).map(|(_, home)| home),
@@ -120,7 +116,7 @@ impl Session {
         self.home = Some(home);
         hello.claim = hello.claim.filter(|claim| !self.is_foreign(*claim));
         let (session, viewer) = (self.peer.session, self.peer.viewer.clone());
-        self.tell_gym(home, None, Input::MachineHello { session, viewer, hello });
+        self.must_tell_gym(home, Input::MachineHello { session, viewer, hello });
     }
 
     /// Whether a claim that a machine says it kept is of another tenant's member or workout: then it kept none.
@@ -133,7 +129,7 @@ impl Session {
     /// A frame about a machine that this connection announced: its right was checked then.
     fn of_machine(&mut self, machine: MachineId, input: Input) {
         match self.slots.machine(machine) {
-            Some(home) => self.tell_gym(home, None, input),
+            Some(home) => self.must_tell_gym(home, input),
             None if self.is_machine() => self.refuse(None, ErrorCode::NoSuchMachine),
             None => self.refuse(None, ErrorCode::Forbidden),
         }

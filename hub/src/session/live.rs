@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use protocol::frame::Role;
 use protocol::wire::{DecodeError, Encoding};
-use protocol::{ClientFrame, CloseReason, ErrorCode, GymId, MemberId, RoomName, ServerFrame, TenantId};
+use protocol::{ClientFrame, CloseReason, ErrorCode, GymId, MemberId, ServerFrame, TenantId};
 use room::{Input, Lane, MemberInput};
 
 use super::exit::{Exit, say_goodbye};
@@ -43,7 +43,6 @@ pub struct Session {
     meter: Meter,
     pub(super) slots: Slots,
     pub(super) touched: Touched,
-    pub(super) rooms: Vec<RoomName>,
     /// Readings that shards had no room for.
     pub(super) held: Held,
     /// Where readings without a machine go: the gym of the last bind or claim.
@@ -58,7 +57,6 @@ pub struct Session {
 pub(super) struct Touched {
     pub(super) shards: Vec<usize>,
     pub(super) gyms: Vec<Home>,
-    pub(super) members: Vec<(MemberId, TenantId)>,
 }
 
 impl Session {
@@ -75,7 +73,6 @@ impl Session {
             meter,
             slots: Slots::default(),
             touched: Touched::default(),
-            rooms: Vec::new(),
             held: Held::new(),
             home: None,
             said: false,
@@ -107,10 +104,6 @@ impl Session {
         for home in std::mem::take(&mut self.touched.gyms) {
             self.hub.shards.owe(home.shard, Order::Gym { gym: home.gym, from: Some(session), input: Input::Gone { session } });
         }
-        for (member, tenant) in std::mem::take(&mut self.touched.members) {
-            let shard = self.hub.registry.shard_of(member.0);
-            self.hub.shards.owe(shard, Order::Member { member, tenant, from: Some(session), input: MemberInput::Gone { session } });
-        }
         for shard in std::mem::take(&mut self.touched.shards) {
             self.hub.shards.owe(shard, Order::Detach(session));
         }
@@ -132,6 +125,7 @@ impl Session {
         {
             return Poll::Ready(exit);
         }
+        self.ask_again();
         if std::mem::take(&mut self.said)
             && let Poll::Ready(Err(_gone)) = self.writer.poll(&self.peer, &mut self.stream, cx)
         {
@@ -262,22 +256,23 @@ impl Session {
         }
     }
 
-    /// An input for a member room.
-    pub(super) fn tell_member(&mut self, member: MemberId, tenant: TenantId, req: Option<u32>, input: MemberInput) {
-        let shard = self.hub.registry.shard_of(member.0);
-        self.touch_member(member, tenant);
-        let order = Order::Member { member, tenant, from: Some(self.peer.session), input };
-        if self.hub.shards.push(shard, order).is_err() {
-            self.refuse(req, ErrorCode::Overloaded);
+    /// An input that the peer does not repeat: it may use the reserve of the lane, and where that is full too the session ends, so that the
+    /// peer tells everything anew.
+    pub(super) fn must_tell_gym(&mut self, home: Home, input: Input) {
+        self.touch(home);
+        let order = Order::Gym { gym: home.gym, from: Some(self.peer.session), input };
+        if self.hub.shards.push_reserved(home.shard, order).is_err() {
+            self.peer.close(CloseReason::Busy);
         }
     }
 
-    /// Notes that a member room will hear of this session's end.
-    pub(super) fn touch_member(&mut self, member: MemberId, tenant: TenantId) {
-        self.attach(self.hub.registry.shard_of(member.0));
-        if !self.touched.members.contains(&(member, tenant)) {
-            self.touched.members.reserve_exact(1);
-            self.touched.members.push((member, tenant));
+    /// An input for a member room.
+    pub(super) fn tell_member(&mut self, member: MemberId, tenant: TenantId, req: Option<u32>, input: MemberInput) {
+        let shard = self.hub.registry.shard_of(member.0);
+        self.attach(shard);
+        let order = Order::Member { member, tenant, from: Some(self.peer.session), input };
+        if self.hub.shards.push(shard, order).is_err() {
+            self.refuse(req, ErrorCode::Overloaded);
         }
     }
 

@@ -10,6 +10,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use protocol::frame::Role;
+use protocol::limits::ROOMS_PER_SESSION_MAX;
 use protocol::wire::Encoding;
 use protocol::{CloseReason, ServerFrame, SessionId};
 use room::{Lane, Viewer};
@@ -40,6 +41,10 @@ pub struct Peer {
     pub(crate) safety_pending: AtomicU32,
     /// Frames of this session that wait for the store or the verifier.
     pub(crate) under_way: AtomicU32,
+    /// Rooms that the session watches, on all shards.
+    rooms: AtomicU32,
+    /// Whether readings were refused that the session has yet to ask for again.
+    holds: AtomicBool,
     /// Until when the session should be spared by a drain (a set in progress), monotonic; 0 is idle.
     busy_mono_ms: AtomicI64,
 }
@@ -72,6 +77,8 @@ impl Peer {
             pinged: AtomicBool::new(false),
             safety_pending: AtomicU32::new(0),
             under_way: AtomicU32::new(0),
+            rooms: AtomicU32::new(0),
+            holds: AtomicBool::new(false),
             busy_mono_ms: AtomicI64::new(0),
         }
     }
@@ -125,6 +132,30 @@ impl Peer {
         CloseReason::from_code(self.closing.load(Ordering::Acquire))
     }
 
+    /// Rooms that the session watches.
+    #[must_use]
+    pub fn rooms(&self) -> usize {
+        self.rooms.load(Ordering::Relaxed) as usize
+    }
+
+    /// A room is watched from now on. Whoever asked for far more before the first was counted asks too fast.
+    pub fn watches(&self) {
+        let before = self.rooms.fetch_add(1, Ordering::Relaxed) as usize;
+        if before >= 2 * ROOMS_PER_SESSION_MAX {
+            self.close(CloseReason::TooFast);
+        }
+    }
+
+    /// A room is watched no more, whoever decided so.
+    pub fn unwatches(&self) {
+        self.rooms.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Notes whether readings were refused: then each look wakes the session.
+    pub fn holds(&self, holds: bool) {
+        self.holds.store(holds, Ordering::Relaxed);
+    }
+
     /// Notes a sign of life.
     pub fn heard(&self, mono_ms: i64) {
         self.heard_mono_ms.store(mono_ms, Ordering::Relaxed);
@@ -171,6 +202,9 @@ impl Peer {
         }
         if blocked != 0 && now.mono_ms - blocked > deadlines.write_ms {
             return self.close(CloseReason::WriteTimeout);
+        }
+        if self.holds.load(Ordering::Relaxed) {
+            self.wake();
         }
         let silent_ms = now.mono_ms - self.heard_mono_ms.load(Ordering::Relaxed);
         if silent_ms < deadlines.heartbeat_ms {

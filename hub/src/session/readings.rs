@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use protocol::frame::{Batch, Bind, Hold, Resend};
 use protocol::{ClientFrame, ErrorCode, GymId};
-use room::input::{Numbered, Said, SourceKey};
+use room::input::{Numbered, Said};
 use room::rights::{self, Action, Object};
 use room::{Input, Lane};
 
@@ -48,6 +48,10 @@ impl Session {
         let member = protocol::MemberId(viewer.subject);
         let own = Object { tenant: Some(viewer.tenant), member: Some(member), ..Object::default() };
         rights::allows(viewer, Action::Bind, &own)?;
+        // A token of another tenant may name any subject: the device of somebody else's member is nobody's.
+        if self.hub.registry.member(member).is_some_and(|(tenant, _)| tenant != viewer.tenant) {
+            return Err(ErrorCode::NotFound);
+        }
         let seen: Option<GymId> = self.hub.registry.gym_of_member(member).filter(|gym| viewer.gyms.contains(gym));
         self.home.or_else(|| seen.or(viewer.gyms.first().copied()).and_then(|gym| self.home_of(gym))).ok_or(ErrorCode::NotFound)
     }
@@ -59,16 +63,10 @@ impl Session {
         }
         self.home = Some(home);
         if bind.machine.is_none() {
-            let member = Some(protocol::MemberId(self.peer.viewer.subject));
-            self.hub.registry.add_source(SourceKey { machine: None, member, sensor: bind.sensor.clone() }, home.gym);
+            self.hub.registry.add_source(protocol::MemberId(self.peer.viewer.subject), &bind.sensor, home.gym);
         }
-        let (session, viewer, slot) = (self.peer.session, self.peer.viewer.clone(), bind.slot);
-        self.touch(home);
-        let order = Order::Gym { gym: home.gym, from: Some(session), input: Input::Bind { session, viewer, source, bind } };
-        if self.hub.shards.push(home.shard, order).is_err() {
-            self.slots.unbind(slot);
-            self.refuse(None, ErrorCode::Overloaded);
-        }
+        let (session, viewer) = (self.peer.session, self.peer.viewer.clone());
+        self.must_tell_gym(home, Input::Bind { session, viewer, source, bind });
     }
 
     /// Frees a slot.
@@ -77,7 +75,7 @@ impl Session {
             Some(bound) => {
                 self.held.remove(&slot);
                 let input = Input::Unbind { session: self.peer.session, source: bound.handle };
-                self.tell_gym(Home { gym: bound.gym, shard: bound.shard }, None, input);
+                self.must_tell_gym(Home { gym: bound.gym, shard: bound.shard }, input);
             }
             None => self.refuse(None, ErrorCode::SlotUnknown),
         }
@@ -105,7 +103,7 @@ impl Session {
         let seq = numbered.seq;
         let order = said(bound, self.peer.session, numbered);
         match self.hub.shards.push(bound.shard, order) {
-            Ok(()) => self.room_again(slot),
+            Ok(()) => self.ask_again(),
             Err(_refused) => self.hold(slot, seq, seq),
         }
     }
@@ -129,7 +127,7 @@ impl Session {
             .map(|(seq, dev_ms, reading)| said(bound, session, Numbered { seq, dev_ms, what: Said::Reading(reading), backfill: true }));
         let taken = self.hub.shards.push_all(bound.shard, orders.inspect(|order| taken_through = seq_of(order)));
         match taken {
-            Ok(()) => self.room_again(batch.slot),
+            Ok(()) => self.ask_again(),
             // The row that was refused is the last that was looked at.
             Err(_refused) => self.hold(batch.slot, taken_through.unwrap_or(first), last),
         }
@@ -137,7 +135,11 @@ impl Session {
 
     fn lost(&mut self, slot: u16, from: u32, to: u32) {
         let Some(bound) = self.bound(slot) else { return };
-        self.tell_gym(Home { gym: bound.gym, shard: bound.shard }, None, Input::Lost { source: bound.handle, from, to });
+        let input = Input::Lost { source: bound.handle, from, to };
+        let order = Order::Gym { gym: bound.gym, from: Some(self.peer.session), input };
+        if self.hub.shards.push(bound.shard, order).is_err() {
+            self.hold(slot, from, to);
+        }
     }
 
     fn bound(&mut self, slot: u16) -> Option<Bound> {
@@ -154,19 +156,28 @@ impl Session {
     fn hold(&mut self, slot: u16, from: u32, to: u32) {
         let held = self.held.entry(slot).or_insert((from, to));
         *held = (held.0.min(from), held.1.max(to));
+        self.peer.holds(true);
         self.hub.metrics.dropped(Drop::ShardFull, u64::from(to.saturating_sub(from)) + 1);
         self.peer.send(Lane::Live { key: HOLD_KEY | u64::from(slot) }, &Hold { slot }.into());
         self.said = true;
     }
 
-    /// There is room again: what was refused may come.
-    fn room_again(&mut self, slot: u16) {
+    /// Asks for what was refused, where there is room again. Each look of the wheel comes here too, so that a source that falls silent after the
+    /// last reading of a workout is asked for it.
+    pub(super) fn ask_again(&mut self) {
         if self.held.is_empty() {
             return;
         }
-        if let Some((from, to)) = self.held.remove(&slot) {
-            self.say(Resend { slot, from, to, rate: RESEND_RATE });
+        for (slot, (from, to)) in std::mem::take(&mut self.held) {
+            match self.slots.get(slot) {
+                Some(bound) if self.hub.shards.inbox(bound.shard).has_room() => {
+                    self.say(Resend { slot, from, to, rate: RESEND_RATE });
+                }
+                Some(_) => drop(self.held.insert(slot, (from, to))),
+                None => (),
+            }
         }
+        self.peer.holds(!self.held.is_empty());
     }
 }
 

@@ -15,6 +15,9 @@ use tokio::sync::Notify;
 
 use crate::session::Peer;
 
+/// One part in so many of the normal lane's bound is kept behind it for what no peer repeats.
+const RESERVE: usize = 4;
+
 /// One thing for a shard to do.
 pub enum Order {
     /// A session will speak to rooms of this shard: effects may name it from now on.
@@ -87,8 +90,26 @@ impl Inbox {
     /// # Errors
     /// [`Refused`] with the order when the lane is full; tell the source to hold, or the peer that the hub is overloaded.
     pub fn push(&self, order: Order) -> Result<(), Refused> {
+        self.push_within(order, self.normal_max)
+    }
+
+    /// Queues an order that its peer does not repeat: it may use a reserve behind the bound.
+    ///
+    /// # Errors
+    /// [`Refused`] when the reserve is full too; end the session, so that the peer tells everything anew.
+    pub fn push_reserved(&self, order: Order) -> Result<(), Refused> {
+        self.push_within(order, self.normal_max + self.normal_max / RESERVE)
+    }
+
+    /// Whether so much is free that what was refused may be asked for again.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.lock().normal.len() <= self.normal_max / 2
+    }
+
+    fn push_within(&self, order: Order, normal_max: usize) -> Result<(), Refused> {
         let mut lanes = self.lock();
-        if lanes.normal.len() >= self.normal_max {
+        if lanes.normal.len() >= normal_max {
             return Err(Refused(Box::new(order)));
         }
         lanes.normal.push_back(order);
@@ -219,6 +240,15 @@ mod tests {
         assert!(inbox.push_safety(order(5)).is_err());
         inbox.push_owed(order(6));
         assert_eq!(inbox.len(), 4);
+    }
+
+    #[test]
+    fn what_is_not_repeated_has_a_reserve_with_a_bound() {
+        let inbox = Inbox::new(8, 1);
+        assert!((0..8).all(|n| inbox.has_room() == (n <= 4) && inbox.push(order(n)).is_ok()));
+        assert!(inbox.push(order(8)).is_err());
+        assert!(inbox.push_reserved(order(9)).is_ok() && inbox.push_reserved(order(10)).is_ok());
+        assert!(inbox.push_reserved(order(11)).is_err());
     }
 
     #[tokio::test]

@@ -58,6 +58,14 @@ impl Shards {
         self.inbox(shard).push(order)
     }
 
+    /// Queues an order that its peer does not repeat, in the reserve if need be.
+    ///
+    /// # Errors
+    /// [`Refused`] when the reserve is full too.
+    pub fn push_reserved(&self, shard: usize, order: Order) -> Result<(), Refused> {
+        self.inbox(shard).push_reserved(order)
+    }
+
     /// Queues orders under one lock until one does not fit.
     ///
     /// # Errors

@@ -211,7 +211,11 @@ impl Shard {
         match order {
             Order::Attach(peer) => self.watchers.attach(peer),
             Order::Keep(peer) => self.wheel.add(peer),
-            Order::Detach(session) => self.watchers.detach(session),
+            Order::Detach(session) => {
+                for member in self.watchers.detach(session) {
+                    self.step_member(now, member, MemberInput::Gone { session });
+                }
+            }
             Order::Open { gym, tenant, name } => {
                 if !self.gyms.contains_key(&gym) {
                     let opened = Gym::new(GymSeed { gym, tenant, name }, &mut self.draw);

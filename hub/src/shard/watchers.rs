@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::wire::Encoding;
-use protocol::{CloseReason, RoomName, ServerFrame, SessionId, TenantId};
+use protocol::{CloseReason, MemberId, RoomName, ServerFrame, SessionId, TenantId};
 use room::{Audience, Lane};
 
 use crate::metrics::Metrics;
@@ -50,12 +50,18 @@ impl Watchers {
         }
     }
 
-    /// Forgets a session and all that it watches.
-    pub fn detach(&mut self, session: SessionId) {
-        let Some(attached) = self.sessions.remove(&session) else { return };
+    /// Forgets a session and all that it watches. Answers the members whose rooms it watched, which have yet to hear of it.
+    pub fn detach(&mut self, session: SessionId) -> Vec<(TenantId, MemberId)> {
+        let Some(attached) = self.sessions.remove(&session) else { return Vec::new() };
+        let tenant = attached.peer.viewer.tenant;
+        let mut members = Vec::new();
         for room in attached.rooms {
+            if let RoomName::Member(member) = room {
+                members.push((tenant, member));
+            }
             self.forget(room, session);
         }
+        members
     }
 
     /// Whether effects may name the session.
@@ -83,13 +89,18 @@ impl Watchers {
         }
         attached.rooms.reserve_exact(1);
         attached.rooms.push(room);
+        attached.peer.watches();
         watchers.push(Watcher { session, peer: attached.peer.clone(), class, staff });
     }
 
     /// The session gets nothing of the room any more.
     pub fn unwatch(&mut self, room: RoomName, session: SessionId) {
         if let Some(attached) = self.sessions.get_mut(&session) {
+            let before = attached.rooms.len();
             attached.rooms.retain(|watched| *watched != room);
+            if attached.rooms.len() < before {
+                attached.peer.unwatches();
+            }
         }
         self.forget(room, session);
     }
@@ -157,5 +168,35 @@ impl Watchers {
 fn push(touched: &mut Vec<Arc<Peer>>, peer: &Arc<Peer>, lane: Lane, frame: Bytes) {
     if peer.push(lane, frame) == Wake::Needed {
         touched.push(peer.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::frame::Role;
+    use protocol::{GymId, MachineId};
+    use room::Viewer;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_room_counts_while_it_is_watched_and_whoever_ended_it() {
+        let mut watchers = Watchers::new(Arc::new(Metrics::new()));
+        let session = SessionId(Uuid::from_u128(1));
+        let tenant = TenantId(Uuid::from_u128(2));
+        let viewer = Viewer { tenant, role: Role::Coach, subject: Uuid::nil(), gyms: vec![], teams: vec![] };
+        let peer = Arc::new(Peer::new(session, Encoding::Json, Arc::new(viewer), i64::MAX, 4096));
+        watchers.attach(peer.clone());
+        let rooms =
+            [RoomName::Floor(GymId(Uuid::nil())), RoomName::Machine(MachineId(Uuid::nil())), RoomName::Member(MemberId(Uuid::nil()))];
+        for room in rooms.into_iter().chain(rooms) {
+            watchers.watch(room, session, 0, true);
+        }
+        assert_eq!(peer.rooms(), 3);
+        watchers.unwatch(rooms[1], session);
+        watchers.unwatch(rooms[1], session);
+        assert_eq!(peer.rooms(), 2);
+        assert_eq!(watchers.detach(session), [(tenant, MemberId(Uuid::nil()))]);
     }
 }

@@ -109,3 +109,14 @@ async fn a_member_of_the_store_is_known_to_their_tenant_only() {
     assert_eq!(known.teams, [crate::house::TEAM]);
     assert_eq!(hub.node().hub.look_up_teams(OTHER_TENANT, ANNA).await, Err(protocol::ErrorCode::NotFound));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_coach_of_a_team_that_a_member_left_hears_of_the_member_no_more() {
+    let hub = TestHub::start().await;
+    let mut coach = hub.peer(Role::Coach, uuid::Uuid::from_u128(0xC)).await;
+    coach.join(RoomName::Member(ANNA)).await.expect("in the coach's team");
+    let in_no_team = room::input::MemberRecord::default();
+    hub.node().hub.member_changed(TENANT, ANNA, &in_no_team);
+    let left = coach.expect("left", |frame| if let ServerFrame::Left(left) = frame { Some(left.room) } else { None }).await;
+    assert_eq!(left.expect("put out"), RoomName::Member(ANNA));
+}
