@@ -7,6 +7,7 @@
 
 mod belongs;
 mod content;
+mod taken;
 
 use protocol::frame::{Bind, Rejected};
 use protocol::ftms::{Quirks, Row};
@@ -16,6 +17,7 @@ use smallvec::SmallVec;
 
 use self::belongs::Belongings;
 use self::content::{Recent, Repeat, whole};
+pub use self::taken::Taken;
 use crate::ack::Acks;
 use crate::clock::{BootClock, DeviceClock};
 use crate::decode::Decoder;
@@ -25,48 +27,6 @@ use crate::input::{Now, Numbered, Said, SourceHandle, SourceKey};
 
 /// Stretches declared lost that may wait for a clock. What is declared beyond is not taken: the source says it again.
 const EARLY_LOST_MAX: usize = 64;
-
-/// One numbered thing, whole: to show if it is live, and to keep in any case.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Taken {
-    /// Its number; the first part's for a merged record.
-    pub seq: u32,
-    /// Seqs of the other parts.
-    pub absorbed: SmallVec<[u32; 4]>,
-    /// Device time.
-    pub dev_ms: i64,
-    /// When it came, UTC.
-    pub received_at_ms: i64,
-    /// Device time as corrected UTC.
-    pub corrected_at_ms: i64,
-    /// How old it is where it is live: new, in order and fresh. None is stored and not shown as now.
-    pub live_age_ms: Option<u32>,
-    /// It comes from a buffer: read before this connection, or asked for again.
-    pub is_backfill: bool,
-    /// Nothing of this connection was taken before it, or it belongs before what was taken first: it came late, and was not held.
-    pub is_first: bool,
-    /// What.
-    pub what: KeepWhat,
-    /// Fields of a reading that the hub derived from the one before.
-    pub derived: u32,
-}
-
-impl Taken {
-    /// The reading, if it is one.
-    #[must_use]
-    pub fn reading(&self) -> Option<&Reading> {
-        match &self.what {
-            KeepWhat::Reading(reading) => Some(reading),
-            KeepWhat::Rep(_) | KeepWhat::Set(_) | KeepWhat::Stroke(_) | KeepWhat::Poison { .. } | KeepWhat::Lost { .. } => None,
-        }
-    }
-
-    /// Corrected UTC minus device time.
-    #[must_use]
-    pub fn offset_ms(&self) -> i64 {
-        self.corrected_at_ms.saturating_sub(self.dev_ms)
-    }
-}
 
 /// A source on a connection.
 #[derive(Debug, Clone)]

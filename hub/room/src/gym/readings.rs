@@ -146,10 +146,8 @@ impl Gym {
 
     /// One whole thing: to the machine, to the workout, to the Recorder.
     fn take(&mut self, turn: &mut Turn<'_>, source: &mut Source, taken: Taken) {
-        if let Some(age_ms) = taken.live_age_ms {
-            if let Some(id) = source.key.machine {
-                self.machine_reads(turn, id, source, &taken, age_ms);
-            }
+        if let (Some(age_ms), Some(id)) = (taken.live_age_ms, source.key.machine) {
+            self.machine_reads(turn, id, source, &taken, age_ms);
         }
         let workout = self.workout_takes(turn, source, &taken);
         if let Some(age_ms) = taken.live_age_ms {

@@ -94,8 +94,8 @@ impl Gym {
 
     /// Sources that contribute to a member's workout: those of the machine, and the member's own.
     fn sources_at(&self, id: MachineId, member: MemberId) -> Vec<SourceHandle> {
-        let of = |source: &&Box<Source>| source.key.machine == Some(id) || source.key.member == Some(member);
-        self.sources.values().filter(of).map(|source| source.handle).collect()
+        let of = |source: &Source| source.key.machine == Some(id) || source.key.member == Some(member);
+        self.sources.values().filter(|source| of(source)).map(|source| source.handle).collect()
     }
 
     fn workout_seed(&mut self, turn: &mut Turn<'_>, workout: WorkoutId, member: MemberId, record: Option<&WorkoutRecord>) -> WorkoutSeed {

@@ -137,6 +137,8 @@ struct Watch {
     flash: BTreeMap<MachineId, HeldClaim>,
     /// Newest fence that was ever granted of a machine.
     fences: BTreeMap<MachineId, u64>,
+    /// Newest fence whose claim was told to be over.
+    ended: BTreeMap<MachineId, u64>,
     /// What the store knows: the claim that stands.
     store: BTreeMap<MachineId, (HeldClaim, bool)>,
     /// Under which fence a stop was first asked for.
@@ -168,6 +170,7 @@ impl Watch {
             start: 1,
             flash: BTreeMap::new(),
             fences: BTreeMap::new(),
+            ended: BTreeMap::new(),
             store: BTreeMap::new(),
             asked_under: BTreeMap::new(),
             asked: BTreeMap::new(),
@@ -384,9 +387,14 @@ impl Watch {
                         return Err(format!("fence {fence} after {newest} on {machine}"));
                     }
                     *newest = fence;
+                    if self.ended.get(&machine).is_some_and(|ended| fence <= *ended) {
+                        return Err(format!("fence {fence} is over and came back on {machine}"));
+                    }
                     self.store.insert(machine, (HeldClaim { member, fence, workout }, may_control));
                 }
                 Effect::Persist(Persist::ClaimEnded { machine, fence, .. }) => {
+                    let ended = self.ended.entry(machine).or_insert(0);
+                    *ended = fence.max(*ended);
                     self.store.retain(|at, (claim, _)| *at != machine || claim.fence != fence);
                 }
                 _ => (),
