@@ -233,6 +233,8 @@ impl Source {
             out.push(held.frame(self.slot));
         }
         self.offered_through = self.last_seq;
+        // The connection before may have ended with the word of a loss on its way.
+        self.lost_untold.union(&self.lost.difference(&self.stored));
         self.tell_lost(out);
     }
 
