@@ -49,6 +49,8 @@ pub struct Session {
     pub(super) home: Option<Home>,
     /// Answers were queued since the last write.
     pub(super) said: bool,
+    /// The last read ended by its budget: what the reader has buffered does not make the socket ready again.
+    more: bool,
     place: Place,
 }
 
@@ -76,6 +78,7 @@ impl Session {
             held: Held::new(),
             home: None,
             said: false,
+            more: false,
             place,
         })
     }
@@ -120,7 +123,7 @@ impl Session {
         if let Poll::Ready(Err(_gone)) = self.writer.poll(&self.peer, &mut self.stream, cx) {
             return Poll::Ready(Exit::Lost);
         }
-        if self.stream.poll_read_ready(cx).is_ready()
+        if (std::mem::take(&mut self.more) || self.stream.poll_read_ready(cx).is_ready())
             && let Poll::Ready(exit) = self.read(cx)
         {
             return Poll::Ready(exit);
@@ -159,6 +162,7 @@ impl Session {
                 return Poll::Ready(exit);
             }
         }
+        self.more = true;
         cx.waker().wake_by_ref();
         Poll::Pending
     }

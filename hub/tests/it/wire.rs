@@ -1,5 +1,7 @@
 //! What is not a frame, and who may not speak.
 
+use std::time::Duration;
+
 use loadtest::{Options, Peer, PeerError};
 use protocol::frame::Role;
 use protocol::{CloseReason, ErrorCode, ServerFrame};
@@ -77,5 +79,20 @@ async fn a_token_in_the_url_is_read_with_the_switch_only() {
         let token = hub.token(crate::house::TENANT, Role::Member, ANNA.0, std::time::Duration::from_secs(60));
         let connected = Peer::connect(&hub.url_of(&format!("/v1/ws?token={token}")), Options::new("")).await;
         assert_eq!(connected.is_ok(), wanted, "{:?}", connected.err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_in_one_piece_is_read_to_its_end() {
+    let hub = TestHub::with(&[("limits.frames_burst", "5000"), ("limits.bytes_burst", "1MiB")]).await;
+    let mut phone = hub.phone().await;
+    for round in 1..=10 {
+        // More than is read in one go, and nothing after it.
+        let pings: Vec<protocol::ClientFrame> = (1..=300).map(|n| protocol::frame::Ping { n: round * 1000 + n }.into()).collect();
+        phone.send_all(&pings).await.expect("sent");
+        let last = phone.expect("the last pong", |frame| {
+            matches!(frame, protocol::ServerFrame::Pong(pong) if pong.n == round * 1000 + 300).then_some(())
+        });
+        tokio::time::timeout(Duration::from_secs(5), last).await.expect("in time").expect("a pong");
     }
 }
