@@ -76,7 +76,7 @@ async fn a_page_of_another_origin_does_not_get_in() {
 async fn a_token_in_the_url_is_read_with_the_switch_only() {
     for (switch, wanted) in [("true", true), ("false", false)] {
         let hub = TestHub::with(&[("dev.token_in_url", switch)]).await;
-        let token = hub.token(crate::house::TENANT, Role::Member, ANNA.0, std::time::Duration::from_secs(60));
+        let token = hub.token(crate::house::TENANT, Role::Member, ANNA.0, Duration::from_secs(60));
         let connected = Peer::connect(&hub.url_of(&format!("/v1/ws?token={token}")), Options::new("")).await;
         assert_eq!(connected.is_ok(), wanted, "{:?}", connected.err());
     }
@@ -90,9 +90,8 @@ async fn what_came_in_one_piece_is_read_to_its_end() {
         // More than is read in one go, and nothing after it.
         let pings: Vec<protocol::ClientFrame> = (1..=300).map(|n| protocol::frame::Ping { n: round * 1000 + n }.into()).collect();
         phone.send_all(&pings).await.expect("sent");
-        let last = phone.expect("the last pong", |frame| {
-            matches!(frame, protocol::ServerFrame::Pong(pong) if pong.n == round * 1000 + 300).then_some(())
-        });
+        let last =
+            phone.expect("the last pong", |frame| matches!(frame, ServerFrame::Pong(pong) if pong.n == round * 1000 + 300).then_some(()));
         tokio::time::timeout(Duration::from_secs(5), last).await.expect("in time").expect("a pong");
     }
 }
