@@ -1,4 +1,4 @@
-# The small image: one static-ish binary on distroless, not root, the store in /data.
+# The small image: one binary on distroless, not root, the store in /data.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
