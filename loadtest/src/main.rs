@@ -5,10 +5,11 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use loadtest::bench::{BenchArgs, Report, progress};
 use loadtest::examine;
-use loadtest::scenario::{fanout, idle, ingest, replay, stop};
+use loadtest::scenario::{fanout, idle, ingest, ledger, replay, stop};
 
 /// Plays gyms, machines and phones towards a hub, and says what it found.
 #[derive(Debug, Parser)]
@@ -34,6 +35,8 @@ enum Scenario {
     Wall,
     /// Readings stored a second, each exactly once.
     Ingest(ingest::IngestArgs),
+    /// Every fault, and whether anything was lost, stored twice, invented, or missed untold.
+    Ledger(ledger::LedgerArgs),
     /// Stops behind a replay storm on the same socket.
     Stop(stop::StopArgs),
     /// Plays the hub towards somebody's gateway and says what it does wrong.
@@ -42,7 +45,7 @@ enum Scenario {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = words();
     let report = run(&cli).await.unwrap_or_else(|error| {
         progress(&format!("{error:#}"));
         let mut report = Report::new(cli.scenario.name());
@@ -54,6 +57,17 @@ async fn main() -> ExitCode {
     if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// The words of the command line. `ledger` goes over both stores where none is named.
+fn words() -> Cli {
+    let matches = Cli::command().get_matches();
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let told = matches.subcommand().and_then(|(_, own)| own.value_source("store"));
+    if matches!(cli.scenario, Scenario::Ledger(_)) && told == Some(ValueSource::DefaultValue) {
+        "both".clone_into(&mut cli.bench.store);
+    }
+    cli
+}
+
 impl Scenario {
     const fn name(&self) -> &'static str {
         match self {
@@ -63,6 +77,7 @@ impl Scenario {
             Self::Pairs => "pairs",
             Self::Wall => "wall",
             Self::Ingest(_) => "ingest",
+            Self::Ledger(_) => "ledger",
             Self::Stop(_) => "stop",
             Self::Gateway(_) => "gateway",
         }
@@ -77,6 +92,7 @@ async fn run(cli: &Cli) -> anyhow::Result<Report> {
         Scenario::Pairs => fanout::pairs(&cli.bench).await,
         Scenario::Wall => fanout::wall(&cli.bench).await,
         Scenario::Ingest(own) => ingest::run(&cli.bench, own).await,
+        Scenario::Ledger(own) => ledger::run(&cli.bench, own).await,
         Scenario::Stop(own) => stop::run(&cli.bench, own).await,
         Scenario::Gateway(own) => examine::run(own).await,
     }

@@ -108,6 +108,17 @@ impl Workout {
         Self { name: self.name.clone(), records: self.records[..count.min(self.records.len())].to_vec() }
     }
 
+    /// So many records: the first ones, and all over again after the last where it has fewer.
+    #[must_use]
+    pub fn lasting(&self, count: usize) -> Self {
+        let round_ms = self.duration_ms() + 1_000;
+        let again = |at: usize| Record {
+            t: self.records[at % self.records.len()].t + (at / self.records.len()) as i64 * round_ms,
+            ..self.records[at % self.records.len()]
+        };
+        Self { name: self.name.clone(), records: (0..count).map(again).collect() }
+    }
+
     /// The kind of machine that the name speaks of; a bike where it does not say.
     #[must_use]
     pub fn kind(&self) -> MachineKind {
@@ -183,6 +194,15 @@ impl Workout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_workout_that_lasts_longer_begins_again_and_time_goes_on() {
+        let workout = Workout::shipped().into_iter().next().unwrap();
+        let longer = workout.lasting(workout.records.len() * 2 + 3);
+        assert_eq!(longer.records.len(), workout.records.len() * 2 + 3);
+        assert!(longer.records.windows(2).all(|pair| pair[0].t < pair[1].t));
+        assert_eq!(workout.lasting(5), workout.first(5));
+    }
 
     #[test]
     fn the_shipped_workouts_are_read_and_say_something_possible() {

@@ -41,6 +41,21 @@ pub struct Range {
     pub to_seq: u32,
 }
 
+/// Something that was put to quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Quarantined {
+    /// The machine; none for facts and for members' own devices.
+    pub machine: Option<MachineId>,
+    /// The run.
+    pub boot: u32,
+    /// Its number.
+    pub seq: u32,
+    /// Number of the error.
+    pub code: u16,
+    /// Why, in words.
+    pub detail: String,
+}
+
 /// Runs the same lines with either pool; `$pool` is named in them.
 macro_rules! on {
     ($database:expr, $pool:ident => $body:expr) => {
@@ -103,6 +118,37 @@ impl Database {
             }
         });
         Ok((sum, duplicate))
+    }
+
+    /// Everything in quarantine, in order of machine, boot and seq.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub async fn quarantine(&self) -> anyhow::Result<Vec<Quarantined>> {
+        let sql = "select sources.owner, quarantine.boot, quarantine.seq, quarantine.code, quarantine.detail from quarantine left join \
+                   sources on sources.source = quarantine.source and sources.kind = 'machine'";
+        let mut found = Vec::new();
+        on!(self, pool => {
+            for row in sqlx::query(sql).fetch_all(pool).await.context("could not read the quarantine")? {
+                found.push(Quarantined {
+                    machine: row.try_get::<Option<Uuid>, _>(0)?.map(MachineId),
+                    boot: row.try_get::<i64, _>(1)? as u32,
+                    seq: row.try_get::<i64, _>(2)? as u32,
+                    code: row.try_get::<i64, _>(3)? as u16,
+                    detail: row.try_get(4)?,
+                });
+            }
+        });
+        found.sort();
+        Ok(found)
+    }
+
+    /// Runs a statement of a fault: a lock, a constraint that refuses rows.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn run(&self, sql: &'static str) -> anyhow::Result<()> {
+        on!(self, pool => sqlx::query(sql).execute(pool).await.map(drop).with_context(|| format!("could not run `{sql}`")))
     }
 
     /// The number that a query answers.

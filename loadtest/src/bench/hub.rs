@@ -40,22 +40,25 @@ pub fn find_binary(told: Option<&Path>) -> anyhow::Result<PathBuf> {
 pub struct HubChild {
     binary: PathBuf,
     port: u16,
+    /// `key=value` over its configuration.
+    set: Vec<String>,
     child: Option<Child>,
     folder: TempDir,
 }
 
 impl HubChild {
-    /// Starts a hub on a store; `store_url` none is SQLite in its own folder. `secret` signs the tokens that it takes.
+    /// Starts a hub on a store; `store_url` none is SQLite in its own folder. `secret` signs the tokens that it takes; `set` are settings
+    /// as `key=value` that stand over all others.
     ///
     /// # Errors
     /// Where it does not start or does not become ready; with the end of its log.
-    pub async fn start(binary: PathBuf, store_url: Option<&str>, secret: &str) -> anyhow::Result<Self> {
+    pub async fn start(binary: PathBuf, store_url: Option<&str>, secret: &str, set: &[String]) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("loadtest-hub-").tempdir().context("no temporary folder")?;
         let port = free_port()?;
         let sqlite = format!("sqlite:{}", folder.path().join("spotter.db").display());
         let config = configuration(port, store_url.unwrap_or(&sqlite), secret, folder.path());
         std::fs::write(folder.path().join("spotter.toml"), config).context("could not write the hub's configuration")?;
-        let mut hub = Self { binary, port, child: None, folder };
+        let mut hub = Self { binary, port, set: set.to_vec(), child: None, folder };
         hub.run().await?;
         Ok(hub)
     }
@@ -70,6 +73,7 @@ impl HubChild {
             .arg("serve")
             .arg("--config")
             .arg(self.folder.path().join("spotter.toml"))
+            .args(self.set.iter().flat_map(|set| ["--set", set]))
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

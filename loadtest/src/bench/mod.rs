@@ -23,7 +23,7 @@ use protocol::TenantId;
 use uuid::Uuid;
 
 pub use crowd::{Crowd, Seen, SentTimes, Viewer};
-pub use database::{Database, Range};
+pub use database::{Database, Quarantined, Range};
 pub use feeder::Feeder;
 pub use hub::{HubChild, find_binary};
 pub use latency::Latency;
@@ -63,6 +63,15 @@ pub fn progress(text: &str) {
     writeln!(std::io::stderr(), "loadtest: {text}").ok();
 }
 
+/// What a scenario wants besides the words of the command line.
+#[derive(Debug, Clone, Default)]
+pub struct Wants {
+    /// The store, `sqlite:FILE` or `postgres://…`, whatever the words say.
+    pub store_url: Option<String>,
+    /// Settings of the hub as `key=value`.
+    pub set: Vec<String>,
+}
+
 /// A hub with its store.
 pub struct Bench {
     child: Option<HubChild>,
@@ -80,6 +89,14 @@ impl Bench {
     /// # Errors
     /// Where the hub or Postgres cannot be started or found.
     pub async fn start(args: &BenchArgs) -> anyhow::Result<Self> {
+        Self::start_with(args, Wants::default()).await
+    }
+
+    /// As [`Bench::start`], with what the scenario itself wants.
+    ///
+    /// # Errors
+    /// As [`Bench::start`].
+    pub async fn start_with(args: &BenchArgs, wants: Wants) -> anyhow::Result<Self> {
         let tenant = TenantId(Uuid::now_v7());
         let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy().build().context("no HTTP client")?;
         if let (Some(http), Some(key)) = (&args.hub, &args.token_key) {
@@ -87,19 +104,20 @@ impl Bench {
             return Ok(Self { child: None, postgres: None, store_url: None, http, minter: Minter::new(key, tenant), client });
         }
         let binary = find_binary(args.hub_binary.as_deref())?;
-        let (postgres, store_url) = match args.store.as_str() {
-            "sqlite" => (None, None),
-            "postgres" => {
+        let (postgres, store_url) = match (wants.store_url, args.store.as_str()) {
+            (Some(url), _) => (None, Some(url)),
+            (None, "sqlite") => (None, None),
+            (None, "postgres") => {
                 progress("starting Postgres");
                 let postgres = Postgres::start().await?;
                 let url = postgres.url();
                 (Some(postgres), Some(url))
             }
-            url => (None, Some(url.to_owned())),
+            (None, url) => (None, Some(url.to_owned())),
         };
         let secret = format!("{}{}", Uuid::now_v7().simple(), Uuid::now_v7().simple());
         progress("starting the hub");
-        let child = HubChild::start(binary, store_url.as_deref(), &secret).await?;
+        let child = HubChild::start(binary, store_url.as_deref(), &secret, &wants.set).await?;
         let http = child.http();
         Ok(Self { child: Some(child), postgres, store_url, http, minter: Minter::new(&secret, tenant), client })
     }
@@ -151,7 +169,10 @@ impl Bench {
     pub async fn database(&self) -> anyhow::Result<Database> {
         let child = self.child.as_ref().context("the store of a hub that runs elsewhere cannot be read")?;
         match &self.store_url {
-            Some(url) => Database::postgres(url).await,
+            Some(url) => match url.strip_prefix("sqlite:") {
+                Some(path) => Database::sqlite(std::path::Path::new(path)).await,
+                None => Database::postgres(url).await,
+            },
             None => Database::sqlite(&child.sqlite_path()).await,
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, bail, ensure};
+use sqlx::Connection as _;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -17,6 +18,8 @@ pub struct Postgres {
     data: PathBuf,
     port: u16,
     as_user: bool,
+    /// Ends the options of the server.
+    options: String,
     // Dropped last: the folder must outlive the server.
     _folder: TempDir,
 }
@@ -52,16 +55,26 @@ impl Postgres {
     /// # Errors
     /// What `initdb` or `pg_ctl` said.
     pub async fn start() -> anyhow::Result<Self> {
-        let bin = find_bin()?;
         let folder = tempfile::Builder::new().prefix("loadtest-pg-").tempdir().context("no temporary folder")?;
+        Self::start_in(folder, &[], "").await
+    }
+
+    /// As [`Postgres::start`], in a folder that is there (a small disk), with more words for `initdb` and options for the server.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`].
+    pub async fn start_in(folder: TempDir, initdb: &[&str], options: &str) -> anyhow::Result<Self> {
+        let bin = find_bin()?;
         let as_user = is_root();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
         if as_user {
             let owned = Command::new("chown").arg(USER).arg(folder.path()).status().await.context("could not run chown")?;
             ensure!(owned.success(), "could not give the folder of Postgres to {USER}");
         }
-        let postgres = Self { bin, data: folder.path().join("data"), port: free_port()?, as_user, _folder: folder };
-        postgres.tool("initdb", &["-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C"]).await?;
+        let options = options.to_owned();
+        let postgres = Self { bin, data: folder.path().join("data"), port: free_port()?, as_user, options, _folder: folder };
+        let usual = ["-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C"];
+        postgres.tool("initdb", &[&usual, initdb].concat()).await?;
         postgres.run().await?;
         Ok(postgres)
     }
@@ -72,14 +85,32 @@ impl Postgres {
         format!("postgres://{USER}@127.0.0.1:{}/{USER}", self.port)
     }
 
+    /// The URL of another of its databases, which is made.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub async fn create_database(&self, name: &str) -> anyhow::Result<String> {
+        let url = self.url();
+        let mut connection = sqlx::PgConnection::connect(&url).await.with_context(|| format!("could not reach {url}"))?;
+        let sql = sqlx::AssertSqlSafe(format!("create database {name}"));
+        sqlx::query(sql).execute(&mut connection).await.with_context(|| format!("could not make the database {name}"))?;
+        connection.close().await.context("could not close a connection to Postgres")?;
+        Ok(format!("postgres://{USER}@127.0.0.1:{}/{name}", self.port))
+    }
+
+    /// Whether its server is up.
+    pub async fn is_running(&self) -> bool {
+        self.tool("pg_ctl", &["status"]).await.is_ok()
+    }
+
     /// Starts it again after [`Postgres::stop_immediate`].
     ///
     /// # Errors
     /// What `pg_ctl` said.
     pub async fn run(&self) -> anyhow::Result<()> {
         // Durable as in production: fsync stays on. The socket folder is ours, so that no other server is in the way.
-        let options =
-            format!("-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c max_connections=50", self.port, self.folder());
+        let (port, folder, more) = (self.port, self.folder(), &self.options);
+        let options = format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c max_connections=50 {more}");
         let log = self.data.with_file_name("log");
         self.tool("pg_ctl", &["start", "-w", "-t", "60", "-o", &options, "-l", &log.to_string_lossy()]).await
     }

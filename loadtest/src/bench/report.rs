@@ -64,6 +64,12 @@ impl Report {
         self.failures.is_empty()
     }
 
+    /// What did not hold, in words.
+    #[must_use]
+    pub fn failures(&self) -> &[String] {
+        &self.failures
+    }
+
     /// The line.
     #[must_use]
     pub fn line(&self) -> String {

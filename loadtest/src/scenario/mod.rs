@@ -3,5 +3,6 @@
 pub mod fanout;
 pub mod idle;
 pub mod ingest;
+pub mod ledger;
 pub mod replay;
 pub mod stop;

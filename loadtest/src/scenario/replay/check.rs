@@ -23,7 +23,7 @@ const OLD_BUFFER_WAIT: Duration = Duration::from_secs(60);
 const NAMED: usize = 3;
 
 /// Every row once, with the content that its machine gave it, and nothing else.
-pub(super) async fn rows(bench: &Bench, floor: &Floor, report: &mut Report) -> anyhow::Result<()> {
+pub(in crate::scenario) async fn rows(bench: &Bench, floor: &Floor, report: &mut Report) -> anyhow::Result<()> {
     progress("replay: counting the store");
     let database = bench.database().await?;
     let expected = floor.expected();
@@ -55,7 +55,7 @@ pub(super) async fn rows(bench: &Bench, floor: &Floor, report: &mut Report) -> a
 }
 
 /// Sealed totals equal what their rows add up to, and each workout has all rows of its machine.
-pub(super) async fn totals(bench: &Bench, floor: &Floor, seen: &[Seen], report: &mut Report) -> anyhow::Result<()> {
+pub(in crate::scenario) async fn totals(bench: &Bench, floor: &Floor, seen: &[Seen], report: &mut Report) -> anyhow::Result<()> {
     let database = bench.database().await?;
     let (expected, stored) = (floor.expected(), sealed(&database, seen).await?);
     let mut equal = 0;
@@ -129,7 +129,7 @@ fn add_up(expected: &[Expected], ranges: &[Range]) -> Totals {
 }
 
 /// Rows that retention removed stay removed when their old buffer comes back.
-pub(super) async fn old_buffer(bench: &Bench, floor: Floor, report: &mut Report) -> anyhow::Result<()> {
+pub(in crate::scenario) async fn old_buffer(bench: &Bench, floor: Floor, report: &mut Report) -> anyhow::Result<()> {
     progress("replay: sending an old buffer again whose rows are gone");
     let (url, token, stand) = (bench.ws_url(), floor.tokens[0].clone(), floor.stands[0].clone());
     let old = floor.gateways[stand.gateway].with(|core, _| core.with_old_buffers());

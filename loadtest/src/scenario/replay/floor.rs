@@ -1,7 +1,7 @@
 //! The machines of a replay: each workout on several, in several tongues, with clocks that go wrong, over two gateways with a bad network.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use protocol::frame::Role;
@@ -9,51 +9,67 @@ use protocol::ftms::Layout;
 use protocol::{MachineId, MemberId};
 use uuid::Uuid;
 
-use super::ReplayArgs;
-use crate::bench::{Bench, BenchArgs, NewMachine, World};
+use crate::bench::{Bench, NewMachine, World};
 use crate::gateway::{Expected, MachineSpec, Mischief, SimGateway, Skew, Tongue};
 use crate::peer::Options;
 use crate::workout::Workout;
 
 const GATEWAYS: usize = 2;
 /// One in ten, as in the fault table.
-const MISCHIEF: Mischief = Mischief { duplicate_per_mille: 100, reorder_per_mille: 100 };
+pub(in crate::scenario) const MISCHIEF: Mischief = Mischief { duplicate_per_mille: 100, reorder_per_mille: 100 };
 const TONGUES: [Tongue; 3] =
     [Tongue::Raw { layout: Layout::Xml2017, bytes_max: 20 }, Tongue::Raw { layout: Layout::Gss2024, bytes_max: 185 }, Tongue::Decoded];
 
 /// One machine, its member and its workout.
 #[derive(Debug, Clone)]
-pub(super) struct Stand {
-    pub(super) machine: MachineId,
-    pub(super) member: MemberId,
-    pub(super) gateway: usize,
-    pub(super) workout: Arc<Workout>,
+pub(in crate::scenario) struct Stand {
+    pub(in crate::scenario) machine: MachineId,
+    pub(in crate::scenario) member: MemberId,
+    pub(in crate::scenario) gateway: usize,
+    pub(in crate::scenario) workout: Arc<Workout>,
+}
+
+/// What a floor is made of.
+pub(in crate::scenario) struct FloorPlan {
+    /// Draws nonces and mischief.
+    pub(in crate::scenario) seed: u64,
+    /// Machines that play each workout.
+    pub(in crate::scenario) copies: usize,
+    /// How many times faster than life.
+    pub(in crate::scenario) speed: f64,
+    /// What the network does to readings.
+    pub(in crate::scenario) mischief: Mischief,
+    /// What the machines play.
+    pub(in crate::scenario) workouts: Vec<Workout>,
 }
 
 /// Everything on the floor.
-pub(super) struct Floor {
-    pub(super) world: World,
-    pub(super) stands: Vec<Stand>,
-    pub(super) gateways: Vec<Arc<SimGateway>>,
-    pub(super) tokens: Vec<String>,
+pub(in crate::scenario) struct Floor {
+    pub(in crate::scenario) world: World,
+    pub(in crate::scenario) stands: Vec<Stand>,
+    pub(in crate::scenario) gateways: Vec<Arc<SimGateway>>,
+    pub(in crate::scenario) tokens: Vec<String>,
     /// Whether the database is away now.
-    pub(super) away: Arc<AtomicBool>,
+    pub(in crate::scenario) away: Arc<AtomicBool>,
+    /// Phones that are connected now.
+    pub(in crate::scenario) phones_on: Arc<AtomicUsize>,
     /// Of the longest workout at this speed.
-    pub(super) duration: Duration,
+    pub(in crate::scenario) duration: Duration,
 }
 
 impl Floor {
     /// Provisions and connects everything.
-    pub(super) async fn open(bench: &Bench, args: &BenchArgs, own: &ReplayArgs, workouts: Vec<Workout>) -> anyhow::Result<Self> {
+    pub(in crate::scenario) async fn open(bench: &Bench, plan: FloorPlan) -> anyhow::Result<Self> {
+        let FloorPlan { seed, copies, speed, mischief, workouts } = plan;
         let world = World::new(bench).await?;
         let gateway_ids = world.gateways(bench, GATEWAYS).await?;
         let longest_ms = workouts.iter().map(Workout::duration_ms).max().unwrap_or(0);
         let workouts: Vec<Arc<Workout>> = workouts.into_iter().map(Arc::new).collect();
-        let members = world.members(bench, workouts.len() * own.copies).await?;
+        let members = world.members(bench, workouts.len() * copies).await?;
         let (mut stands, mut specs) = (Vec::new(), vec![Vec::new(); GATEWAYS]);
         let mut machines = Vec::new();
         for (index, member) in members.into_iter().enumerate() {
-            let workout = workouts[index / own.copies].clone();
+            let workout = workouts[index / copies].clone();
             let (machine, gateway) = (MachineId(Uuid::now_v7()), index % GATEWAYS);
             let mut spec = MachineSpec::new(machine, workout.kind());
             (spec.tongue, spec.skew) = (TONGUES[index % TONGUES.len()], Skew::ALL[index % Skew::ALL.len()]);
@@ -66,15 +82,15 @@ impl Floor {
         let tokens: Vec<String> = gateway_ids.iter().map(|gateway| world.token(bench, Role::Gateway, gateway.0)).collect();
         let start = |(number, specs): (usize, Vec<MachineSpec>)| {
             let options = Options::new(tokens[number].clone()).device(format!("replay-{number}"));
-            Arc::new(SimGateway::start(&bench.ws_url(), options, specs, own.speed, MISCHIEF, args.seed.wrapping_add(number as u64)))
+            Arc::new(SimGateway::start(&bench.ws_url(), options, specs, speed, mischief, seed.wrapping_add(number as u64)))
         };
         let gateways = specs.into_iter().enumerate().map(start).collect();
-        let duration = Duration::from_millis((longest_ms as f64 / own.speed) as u64);
-        Ok(Self { world, stands, gateways, tokens, away: Arc::default(), duration })
+        let duration = Duration::from_millis((longest_ms as f64 / speed) as u64);
+        Ok(Self { world, stands, gateways, tokens, away: Arc::default(), phones_on: Arc::default(), duration })
     }
 
     /// Everybody begins.
-    pub(super) fn begin(&self, speed: f64) {
+    pub(in crate::scenario) fn begin(&self, speed: f64) {
         for stand in &self.stands {
             let workout = stand.workout.clone();
             self.gateways[stand.gateway].with(|core, now_ms| {
@@ -84,11 +100,11 @@ impl Floor {
     }
 
     /// What must be stored, from the sources' own ledgers.
-    pub(super) fn expected(&self) -> Vec<Expected> {
+    pub(in crate::scenario) fn expected(&self) -> Vec<Expected> {
         self.gateways.iter().flat_map(|gateway| gateway.with(|core, _| core.ledger().rows().to_vec())).collect()
     }
 
-    pub(super) fn expected_rows(&self) -> usize {
+    pub(in crate::scenario) fn expected_rows(&self) -> usize {
         self.gateways.iter().map(|gateway| gateway.with(|core, _| core.ledger().rows().len())).sum()
     }
 }

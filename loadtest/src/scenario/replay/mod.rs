@@ -2,10 +2,10 @@
 //! asked, a hub that is killed or a Postgres that is gone. Afterwards the store must hold what the machines numbered: all of it, once,
 //! and nothing else.
 
-mod check;
+pub(super) mod check;
 mod faults;
-mod floor;
-mod phone;
+pub(super) mod floor;
+pub(super) mod phone;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bench::{Bench, BenchArgs, Latency, Report, progress};
 use crate::workout::Workout;
-use floor::Floor;
+use floor::{Floor, FloorPlan, MISCHIEF};
 use phone::{Seen, Training};
 
 /// Records of a workout in a quick run.
@@ -67,7 +67,8 @@ pub async fn run(args: &BenchArgs, own: &ReplayArgs) -> anyhow::Result<Report> {
     if own.postgres_stop.is_some() {
         bench.postgres()?;
     }
-    let floor = Floor::open(&bench, args, own, workouts).await?;
+    let plan = FloorPlan { seed: args.seed, copies: own.copies, speed: own.speed, mischief: MISCHIEF, workouts };
+    let floor = Floor::open(&bench, plan).await?;
     let outcome = train(&mut bench, &floor, own, &mut report).await;
     let seen = outcome.with_context(|| format!("the end of the hub's log:\n{}", bench.log_end()))?;
     fill(&mut report, &floor, &seen, own);

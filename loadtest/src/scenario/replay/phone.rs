@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -25,28 +25,32 @@ const END_WAIT: Duration = Duration::from_secs(100);
 
 /// What a phone saw.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    pub(super) machine: Option<MachineId>,
-    pub(super) workout: Option<WorkoutId>,
-    pub(super) lives: u64,
+pub(in crate::scenario) struct Seen {
+    pub(in crate::scenario) machine: Option<MachineId>,
+    pub(in crate::scenario) workout: Option<WorkoutId>,
+    pub(in crate::scenario) lives: u64,
     /// Values that the hub told to be older than 3 s, by its estimate of the machine's clock.
-    pub(super) told_stale: u64,
+    pub(in crate::scenario) told_stale: u64,
     /// Values shown more than 3 s after they were numbered.
-    pub(super) stale: u64,
+    pub(in crate::scenario) stale: u64,
     /// Age and seq of the oldest of them.
-    pub(super) stalest: (u32, u32),
+    pub(in crate::scenario) stalest: (u32, u32),
+    /// Values that the machine never numbered.
+    pub(in crate::scenario) invented: u64,
+    /// Rooms whose memory was told to be another one.
+    pub(in crate::scenario) resets: u64,
     /// Values shown after a newer one.
-    pub(super) backwards: u64,
-    pub(super) gaps: u64,
+    pub(in crate::scenario) backwards: u64,
+    pub(in crate::scenario) gaps: u64,
     /// Claims, fences or workouts that were others after a break.
-    pub(super) moved: Vec<String>,
-    pub(super) sealed: Option<Totals>,
-    pub(super) usual: Latency,
-    pub(super) away: Latency,
+    pub(in crate::scenario) moved: Vec<String>,
+    pub(in crate::scenario) sealed: Option<Totals>,
+    pub(in crate::scenario) usual: Latency,
+    pub(in crate::scenario) away: Latency,
 }
 
 /// A member who holds a machine.
-pub(super) struct Training {
+pub(in crate::scenario) struct Training {
     peer: Option<Peer>,
     again: Options,
     machine: MachineId,
@@ -58,11 +62,13 @@ pub(super) struct Training {
     released: bool,
     /// Whether the database is away now: live values are then counted apart.
     away: Arc<AtomicBool>,
+    /// Phones of the floor that are connected now.
+    on: Arc<AtomicUsize>,
 }
 
 impl Training {
     /// Reads the code off the machine's screen, claims it, watches the workout.
-    pub(super) async fn claim(bench: &Bench, floor: &Floor, stand: &Stand) -> anyhow::Result<Self> {
+    pub(in crate::scenario) async fn claim(bench: &Bench, floor: &Floor, stand: &Stand) -> anyhow::Result<Self> {
         let gateway = floor.gateways[stand.gateway].clone();
         let shows = |core: &crate::gateway::Gateway| core.machine(stand.machine).is_some_and(|machine| machine.code(0).is_some());
         gateway.wait_for("a code on a screen", CODE_WAIT, shows).await?;
@@ -79,12 +85,13 @@ impl Training {
         gateway.wait_for("a claim in its memory", CODE_WAIT, keeps).await?;
         let again = peer.resume();
         let seen = Seen { machine: Some(stand.machine), workout: Some(workout), ..Seen::default() };
-        let (newest, released, away) = (HashMap::new(), false, floor.away.clone());
-        Ok(Self { peer: Some(peer), again, machine: stand.machine, gateway, claimed, workout, newest, seen, released, away })
+        let (newest, released, away, on) = (HashMap::new(), false, floor.away.clone(), floor.phones_on.clone());
+        on.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { peer: Some(peer), again, machine: stand.machine, gateway, claimed, workout, newest, seen, released, away, on })
     }
 
     /// Follows the workout until it is sealed, through every break.
-    pub(super) async fn follow(mut self, url: String, release: CancellationToken) -> anyhow::Result<Seen> {
+    pub(in crate::scenario) async fn follow(mut self, url: String, release: CancellationToken) -> anyhow::Result<Seen> {
         let mut until = None;
         loop {
             if release.is_cancelled() && until.is_none() {
@@ -118,7 +125,9 @@ impl Training {
 
     fn leave(&mut self) {
         if let Some(peer) = self.peer.take() {
+            self.on.fetch_sub(1, Ordering::Relaxed);
             self.seen.gaps += peer.rooms().gaps();
+            self.seen.resets += peer.rooms().resets();
             self.again = peer.resume();
         }
     }
@@ -126,7 +135,10 @@ impl Training {
     async fn come_back(&mut self, url: &str) {
         match Peer::connect(url, self.again.clone()).await {
             // A release that was under way is asked for again.
-            Ok(peer) => self.peer = Some(peer),
+            Ok(peer) => {
+                self.on.fetch_add(1, Ordering::Relaxed);
+                self.peer = Some(peer);
+            }
             Err(_not_yet) => tokio::time::sleep(COME_BACK).await,
         }
     }
@@ -148,6 +160,7 @@ impl Training {
             ServerFrame::Live(live) => {
                 self.seen.lives += 1;
                 self.seen.told_stale += u64::from(i64::from(live.age_ms) > STALE_MS);
+                self.seen.invented += u64::from(!self.gateway.has_numbered(self.machine, live.seq));
                 let before = self.newest.insert(live.source, live.seq);
                 self.seen.backwards += u64::from(before.is_some_and(|before| before >= live.seq));
                 if let Some(numbered) = self.gateway.numbered_at(self.machine, live.seq) {
@@ -161,6 +174,7 @@ impl Training {
                 }
             }
             ServerFrame::Joined(joined) => {
+                self.seen.resets += u64::from(!joined.recovered);
                 // Sources may have other numbers in another memory of the room.
                 self.newest.clear();
                 if let Some(snapshot) = &joined.snapshot {

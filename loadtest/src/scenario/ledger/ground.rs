@@ -1,0 +1,210 @@
+//! What every row stands on: a hub and a store of its own, machines that play workouts over two gateways, their members' phones, two
+//! operators who watch the floor; and the record that each of them keeps.
+//!
+//! A row opens it, lets it begin, does what its fault does, and hands it to [`Ground::finish`], which waits until everything has settled and
+//! calls the auditor. The record of a producer is its gateway's own list of what it numbered, with what it was told to be accepted and
+//! stored; that of a viewer what it saw and which holes it was told of.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::audit::{self, Poisoned};
+use super::found::Found;
+use super::row::Case;
+use super::watcher::{Watched, operator, watch};
+use crate::bench::{Bench, Wants};
+use crate::gateway::{Gateway, Mischief};
+use crate::scenario::replay::floor::{Floor, FloorPlan, MISCHIEF};
+use crate::scenario::replay::phone::{Seen, Training};
+use crate::workout::Workout;
+
+/// Machines run so many times faster than life: 20 readings a second each.
+const SPEED: f64 = 20.0;
+const WATCHERS: usize = 2;
+/// From the last reading to everything stored, as seen by the gateways.
+const SETTLE: Duration = Duration::from_secs(90);
+/// Members give their machines back so long after the last reading was numbered.
+const GIVE_BACK_AFTER: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// All sessions must be back after a kill within this time (`FAULTS` row 1).
+const BACK_WITHIN: Duration = Duration::from_secs(5);
+/// A backlog must be cleared within this time (`FAULTS` row 9).
+const CLEARED_WITHIN: Duration = Duration::from_secs(30);
+/// How long a measure is watched before it is given up.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What a row wants of its ground.
+#[derive(Debug, Clone)]
+pub(super) struct Load {
+    /// How long the machines play.
+    pub(super) lasts: Duration,
+    /// Machines that play each of the shipped workouts.
+    pub(super) copies: usize,
+    /// What the network does to readings.
+    pub(super) mischief: Mischief,
+    /// Settings of the hub as `key=value`.
+    pub(super) set: Vec<String>,
+    /// A store other than the row's usual one.
+    pub(super) store_url: Option<String>,
+}
+
+impl Load {
+    /// The usual load of a case: five machines a workout (one where quick), one reading in ten twice and one in ten in the wrong place.
+    pub(super) fn of(case: &Case) -> Self {
+        let copies = if case.quick { 2 } else { 5 };
+        // Phones and codes take a while to claim; below three seconds nothing would be seen.
+        let lasts = case.time(case.row.lasts).max(Duration::from_secs(3));
+        Self { lasts, copies, mischief: MISCHIEF, set: Vec::new(), store_url: None }
+    }
+}
+
+/// A hub at work, and everybody who keeps a record of it.
+pub(super) struct Ground {
+    pub(super) bench: Bench,
+    pub(super) floor: Floor,
+    /// What the row noted on the way.
+    pub(super) found: Found,
+    /// Rows that must end in quarantine and nowhere else.
+    pub(super) poisoned: Vec<Poisoned>,
+    phones: JoinSet<anyhow::Result<Seen>>,
+    watchers: JoinSet<Watched>,
+    watchers_on: Arc<AtomicUsize>,
+    release: CancellationToken,
+    end: CancellationToken,
+}
+
+impl Ground {
+    /// Starts the hub, provisions and connects everything, and has every machine claimed.
+    pub(super) async fn open(case: &Case, load: Load) -> anyhow::Result<Self> {
+        let store_url = match load.store_url {
+            Some(url) => Some(url),
+            None => case.store_url().await?,
+        };
+        let mut args = case.args.clone();
+        args.store = case.store.name().to_owned();
+        let bench = Bench::start_with(&args, Wants { store_url, set: load.set }).await?;
+        let records = (load.lasts.as_secs_f64() * SPEED).ceil() as usize;
+        let workouts = Workout::shipped().iter().map(|workout| workout.lasting(records)).collect();
+        let plan = FloorPlan { seed: case.seed, copies: load.copies, speed: SPEED, mischief: load.mischief, workouts };
+        let floor = Floor::open(&bench, plan).await?;
+        let (release, end) = (CancellationToken::new(), CancellationToken::new());
+        let mut ground = Self {
+            bench,
+            floor,
+            found: Found::default(),
+            poisoned: Vec::new(),
+            phones: JoinSet::new(),
+            watchers: JoinSet::new(),
+            watchers_on: Arc::default(),
+            release,
+            end,
+        };
+        ground.claim_all().await.with_context(|| format!("the end of the hub's log:\n{}", ground.bench.log_end()))?;
+        Ok(ground)
+    }
+
+    async fn claim_all(&mut self) -> anyhow::Result<()> {
+        let url = self.bench.ws_url();
+        for number in 0..WATCHERS {
+            let options = operator(&self.bench, &self.floor.world, number);
+            self.watchers.spawn(watch(url.clone(), options, self.watchers_on.clone(), self.end.clone()));
+        }
+        for stand in &self.floor.stands {
+            let training = Training::claim(&self.bench, &self.floor, stand).await?;
+            self.phones.spawn(training.follow(url.clone(), self.release.clone()));
+        }
+        Ok(())
+    }
+
+    /// Everybody begins to train.
+    pub(super) fn begin(&self) {
+        self.floor.begin(SPEED);
+    }
+
+    /// SIGKILL, and the hub again on the same store and port. Returns the instant of the kill.
+    pub(super) async fn kill_and_run(&mut self) -> anyhow::Result<Instant> {
+        let killed = Instant::now();
+        self.bench.child()?.kill().await?;
+        self.bench.child()?.run().await?;
+        Ok(killed)
+    }
+
+    /// Waits until every gateway, phone and watcher is connected again; notes and judges the time since the fault.
+    pub(super) async fn sessions_back(&mut self, since: Instant) {
+        let wanted = self.floor.stands.len();
+        while since.elapsed() < PATIENCE {
+            let gateways = self.floor.gateways.iter().all(|gateway| gateway.with(|core, _| core.is_connected()));
+            let phones = self.floor.phones_on.load(Ordering::Relaxed) == wanted;
+            if gateways && phones && self.watchers_on.load(Ordering::Relaxed) == WATCHERS {
+                break;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        let took = since.elapsed();
+        self.found.sessions_ms = self.found.sessions_ms.max(Some(took.as_millis() as u64));
+        self.found.require(took <= BACK_WITHIN, || format!("sessions were back after {took:?}, not within {BACK_WITHIN:?}"));
+    }
+
+    /// Waits until everything numbered so far is stored; notes and judges the time since `since`, when the fault was over.
+    pub(super) async fn caught_up(&mut self, since: Instant) {
+        let mut behind = None;
+        for gateway in &self.floor.gateways {
+            let marks: Vec<Vec<u32>> = gateway.with(|core, _| numbered(core));
+            let reached = gateway.wait_for("what was numbered before, stored", PATIENCE, |core| stored_through(core, &marks)).await;
+            behind = behind.or(reached.err());
+        }
+        let took = since.elapsed();
+        self.found.recovery_ms = self.found.recovery_ms.max(Some(took.as_millis() as u64));
+        if let Some(error) = behind {
+            self.found.failures.push(format!("{error:#}"));
+        }
+        self.found.require(took <= CLEARED_WITHIN, || format!("the backlog was cleared after {took:?}, not within {CLEARED_WITHIN:?}"));
+    }
+
+    /// Waits for the end of the workouts and until everything has settled, then audits.
+    pub(super) async fn finish(mut self) -> anyhow::Result<Found> {
+        for gateway in &self.floor.gateways {
+            gateway.wait_for("the end of the workouts", self.floor.duration + SETTLE, Gateway::is_over).await?;
+        }
+        sleep(GIVE_BACK_AFTER).await;
+        self.release.cancel();
+        for gateway in &self.floor.gateways {
+            if let Err(error) = gateway.settled(SETTLE).await {
+                self.found.failures.push(format!("{error:#}"));
+            }
+        }
+        let mut seen = Vec::new();
+        while let Some(phone) = self.phones.join_next().await {
+            seen.push(phone?.context("a phone could not go on")?);
+        }
+        self.end.cancel();
+        let mut watched = Vec::new();
+        while let Some(watcher) = self.watchers.join_next().await {
+            watched.push(watcher?);
+        }
+        let mut found = std::mem::take(&mut self.found);
+        audit::audit(&self.bench, &self.floor, &self.poisoned, &seen, &watched, &mut found).await?;
+        if !found.holds() {
+            found.failures.push(format!("the end of the hub's log:\n{}", self.bench.log_end()));
+        }
+        Ok(found)
+    }
+}
+
+/// The last number of every source.
+fn numbered(core: &Gateway) -> Vec<Vec<u32>> {
+    core.machines().iter().map(|machine| machine.sources().iter().map(|source| source.last_seq()).collect()).collect()
+}
+
+fn stored_through(core: &Gateway, marks: &[Vec<u32>]) -> bool {
+    let sources = core.machines().iter().flat_map(|machine| machine.sources().iter());
+    let pairs = core.machines().iter().zip(marks).flat_map(|(machine, marks)| machine.sources().iter().zip(marks));
+    debug_assert!(sources.count() >= marks.iter().map(Vec::len).sum());
+    pairs.into_iter().all(|(source, &last)| last == 0 || source.stored().missing(1, last).difference(source.lost()).is_empty())
+}
