@@ -9,7 +9,7 @@ use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use loadtest::bench::{BenchArgs, Report, progress};
 use loadtest::examine;
-use loadtest::scenario::{fanout, idle, ingest, ledger, replay, stop};
+use loadtest::scenario::{fanout, idle, ingest, joins, ledger, replay, stop, storm};
 
 /// Plays gyms, machines and phones towards a hub, and says what it found.
 #[derive(Debug, Parser)]
@@ -39,6 +39,10 @@ enum Scenario {
     Ledger(ledger::LedgerArgs),
     /// Stops behind a replay storm on the same socket.
     Stop(stop::StopArgs),
+    /// Sessions that watch rooms, all reset in the same instant.
+    Storm(storm::StormArgs),
+    /// A class starts: as many sessions as descriptors allow join one room.
+    Joins(joins::JoinsArgs),
     /// Plays the hub towards somebody's gateway and says what it does wrong.
     Gateway(examine::ListenArgs),
 }
@@ -79,6 +83,8 @@ impl Scenario {
             Self::Ingest(_) => "ingest",
             Self::Ledger(_) => "ledger",
             Self::Stop(_) => "stop",
+            Self::Storm(_) => "storm",
+            Self::Joins(_) => "joins",
             Self::Gateway(_) => "gateway",
         }
     }
@@ -94,6 +100,8 @@ async fn run(cli: &Cli) -> anyhow::Result<Report> {
         Scenario::Ingest(own) => ingest::run(&cli.bench, own).await,
         Scenario::Ledger(own) => ledger::run(&cli.bench, own).await,
         Scenario::Stop(own) => stop::run(&cli.bench, own).await,
+        Scenario::Storm(own) => storm::run(&cli.bench, own).await,
+        Scenario::Joins(own) => joins::run(&cli.bench, own).await,
         Scenario::Gateway(own) => examine::run(own).await,
     }
 }

@@ -159,6 +159,20 @@ impl Database {
         on!(self, pool => sqlx::query_scalar::<_, i64>(sql).fetch_one(pool).await.with_context(|| format!("could not ask `{sql}`")))
     }
 
+    /// Transactions of this database so far, by Postgres' own counters, which are up to 10 s late; none on SQLite.
+    ///
+    /// # Errors
+    /// Where it cannot be asked.
+    pub async fn transactions(&self) -> anyhow::Result<Option<i64>> {
+        match self {
+            Self::Sqlite(_) => Ok(None),
+            Self::Postgres(_) => {
+                let sql = "select xact_commit + xact_rollback from pg_stat_database where datname = current_database()";
+                Ok(Some(self.count(sql).await?))
+            }
+        }
+    }
+
     /// The newest totals of each workout that has some, with its revision.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod latency;
 mod postgres;
 mod publisher;
 mod report;
+mod scrape;
 mod token;
 mod usage;
 mod world;
@@ -30,8 +31,9 @@ pub use latency::Latency;
 pub use postgres::{Postgres, free_port};
 pub use publisher::Publisher;
 pub use report::{ALWAYS, Report};
+pub use scrape::Scrape;
 pub use token::Minter;
-pub use usage::{cpu_s, rss_kib};
+pub use usage::{RssCurve, cpu_s, files_max, rss_kib};
 pub use world::{NewMachine, World};
 
 /// Words that all scenarios share.
@@ -98,7 +100,13 @@ impl Bench {
     /// As [`Bench::start`].
     pub async fn start_with(args: &BenchArgs, wants: Wants) -> anyhow::Result<Self> {
         let tenant = TenantId(Uuid::now_v7());
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy().build().context("no HTTP client")?;
+        // No connection is kept: one that the hub closes while it idles would be found out by the next request.
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(20))
+            .pool_max_idle_per_host(0)
+            .no_proxy()
+            .build()
+            .context("no HTTP client")?;
         if let (Some(http), Some(key)) = (&args.hub, &args.token_key) {
             let http = http.trim_end_matches('/').to_owned();
             return Ok(Self { child: None, postgres: None, store_url: None, http, minter: Minter::new(key, tenant), client });

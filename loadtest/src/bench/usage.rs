@@ -1,6 +1,11 @@
 //! What a process uses, read from `/proc`: CPU time and resident memory.
 
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
 use anyhow::Context as _;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 /// Clock ticks a second in `/proc/PID/stat`; fixed on Linux (`man 5 proc`, sysconf `_SC_CLK_TCK`).
 const TICKS_PER_S: f64 = 100.0;
@@ -35,6 +40,56 @@ pub fn rss_kib(pid: u32) -> anyhow::Result<u64> {
     let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).with_context(|| format!("process {pid} is gone"))?;
     let pages: u64 = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).context("/proc/PID/statm is not as expected")?;
     Ok(pages * PAGE_KIB)
+}
+
+/// Open files that this process (and so its child) may have.
+///
+/// # Errors
+/// Where `/proc` does not say.
+pub fn files_max() -> anyhow::Result<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").context("could not read the limits")?;
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).context("no limit of open files")?;
+    let soft = line.split_whitespace().nth(3).context("no limit of open files")?;
+    Ok(soft.parse().unwrap_or(usize::MAX))
+}
+
+/// Resident memory of a process over time. Ends when dropped.
+pub struct RssCurve {
+    seen: Arc<Mutex<Vec<(f64, u64)>>>,
+    #[expect(dead_code, reason = "dropping it ends the looking")]
+    task: JoinSet<()>,
+}
+
+impl RssCurve {
+    /// Looks at it this often from now on.
+    #[must_use]
+    pub fn start(pid: u32, every: Duration) -> Self {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (into, began) = (seen.clone(), Instant::now());
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let mut timer = tokio::time::interval(every);
+            timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            // A process that is gone has no curve any more.
+            while let Ok(kib) = rss_kib(pid) {
+                into.lock().expect("no holder of this lock panics").push((began.elapsed().as_secs_f64(), kib));
+                timer.tick().await;
+            }
+        });
+        Self { seen, task }
+    }
+
+    /// Seconds since the start and KiB.
+    #[must_use]
+    pub fn points(&self) -> Vec<(f64, u64)> {
+        self.seen.lock().expect("no holder of this lock panics").clone()
+    }
+
+    /// The most so far, KiB.
+    #[must_use]
+    pub fn most_kib(&self) -> u64 {
+        self.points().into_iter().map(|(_, kib)| kib).max().unwrap_or(0)
+    }
 }
 
 #[cfg(test)]

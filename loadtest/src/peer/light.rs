@@ -60,6 +60,22 @@ fn server_head(bytes: &[u8]) -> Option<(u8, usize, usize)> {
     Some((first & 0x0f, head, length))
 }
 
+/// The hub said goodbye: what a closed [`Light`] reports as the cause of its `ConnectionAborted`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("closed with {code} {text}")]
+pub struct HungUp {
+    /// Close code.
+    pub code: u16,
+    /// Text of the close frame.
+    pub text: String,
+}
+
+/// Close code and text of an error of [`Light::read`]; 1006 where the hub said nothing.
+pub(super) fn ending(error: &io::Error) -> (u16, String) {
+    let said = error.get_ref().and_then(|cause| cause.downcast_ref::<HungUp>());
+    said.map_or_else(|| (1006, error.to_string()), |said| (said.code, said.text.clone()))
+}
+
 /// One cheap connection.
 pub struct Light {
     stream: TcpStream,
@@ -87,17 +103,17 @@ impl Light {
             }
             Ok::<(), io::Error>(())
         };
-        let closed = |text: String| PeerError::Closed { code: 1006, text, what: "welcome".to_owned() };
+        let closed = |(code, text)| PeerError::Closed { code, text, what: "welcome".to_owned() };
         match tokio::time::timeout(WAIT, wait).await {
-            Ok(Ok(())) => welcome.map(|welcome| (light, welcome)).ok_or_else(|| closed("no welcome".to_owned())),
-            Ok(Err(error)) => Err(closed(error.to_string())),
+            Ok(Ok(())) => welcome.map(|welcome| (light, welcome)).ok_or_else(|| closed((1006, "no welcome".to_owned()))),
+            Ok(Err(error)) => Err(closed(ending(&error))),
             Err(_elapsed) => Err(PeerError::Deadline { what: "welcome".to_owned(), waited: WAIT, passed: String::new() }),
         }
     }
 
     async fn upgrade(url: &str, options: &Options) -> Result<Self, PeerError> {
         let address = address_of(url)?;
-        let mut stream = dial_tcp(url, options.receive_buffer_bytes).await?;
+        let mut stream = dial_tcp(url, options).await?;
         let path = url.trim_start_matches("ws://").split_once('/').map_or(String::new(), |(_, path)| path.to_owned());
         let request = format!(
             "GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -173,6 +189,22 @@ impl Light {
             self.send_framed(&pong).await?;
         }
         Ok(())
+    }
+
+    /// Cuts the connection without a word (TCP reset), as a lost link does.
+    pub fn cut(self) {
+        // Linger of zero makes the close a reset; where the kernel refuses it, it is an ordinary close.
+        if self.stream.set_zero_linger().is_err() {
+            drop(self.stream);
+        }
+    }
+
+    /// The port of this side, by which the kernel's tables name the connection.
+    ///
+    /// # Errors
+    /// Where the socket is gone.
+    pub fn port(&self) -> io::Result<u16> {
+        Ok(self.stream.local_addr()?.port())
     }
 
     /// Halves for a sender and a reader of their own.
@@ -267,7 +299,7 @@ fn walk(bytes: &[u8], on_message: &mut impl FnMut(&[u8]), pong: &mut Vec<u8>) ->
             8 => {
                 let code = payload.get(..2).map_or(1005, |code| u16::from_be_bytes([code[0], code[1]]));
                 let text = String::from_utf8_lossy(payload.get(2..).unwrap_or_default()).into_owned();
-                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, format!("closed with {code} {text}")));
+                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, HungUp { code, text }));
             }
             9 => masked_frame(10, payload, pong),
             _ => (),

@@ -5,6 +5,7 @@
 //! and what it counted ([`Heard`]). It follows no rule of the hub: what a test sends is sent.
 //! Frames that an `expect` passes over are kept (bounded) for the next one.
 
+mod follower;
 mod light;
 mod options;
 mod rooms;
@@ -19,7 +20,8 @@ use protocol::wire::{DecodeError, Encoding};
 use protocol::{ClientFrame, CloseReason, RoomName, ServerFrame};
 use tokio::time::Instant;
 
-pub use light::{Light, LightReader, LightWriter, LiveHead, kind_of, masked_frame};
+pub use follower::{Back, Follower};
+pub use light::{HungUp, Light, LightReader, LightWriter, LiveHead, kind_of, masked_frame};
 pub use options::Options;
 pub use rooms::{Position, Rooms};
 pub use socket::Heard;
@@ -83,6 +85,12 @@ pub enum PeerError {
 }
 
 impl PeerError {
+    /// What the catalogue says of this end: a lost connection where the hub said nothing.
+    #[must_use]
+    pub fn ended_as(&self) -> CloseReason {
+        self.close_reason().unwrap_or(CloseReason::Gone)
+    }
+
     /// The reason of a close, where that is what happened and the catalogue has it.
     #[must_use]
     pub fn close_reason(&self) -> Option<CloseReason> {

@@ -1,5 +1,6 @@
 //! How a peer connects.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use protocol::RoomName;
@@ -24,6 +25,9 @@ pub struct Options {
     pub origin: Option<String>,
     /// `SO_RCVBUF` before connecting: how much the kernel takes for a peer that does not read.
     pub receive_buffer_bytes: Option<u32>,
+    /// Address of this side. One address has 28,000 ports, and Linux finds the last of them slowly: more than a few thousand
+    /// peers of one machine need several, such as 127.0.0.2.
+    pub from: Option<IpAddr>,
     /// How long waits last.
     pub patience: Duration,
 }
@@ -40,6 +44,7 @@ impl Options {
             device: None,
             origin: None,
             receive_buffer_bytes: None,
+            from: None,
             patience: Duration::from_secs(10),
         }
     }

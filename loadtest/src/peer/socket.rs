@@ -2,6 +2,7 @@
 //!
 //! Every write has a deadline. Buffers are small, so that thousands fit in one process.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -57,15 +58,18 @@ pub(super) fn address_of(url: &str) -> Result<String, PeerError> {
     Ok(if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) { host.to_owned() } else { format!("{host}:80") })
 }
 
-/// Opens the TCP connection, with a bounded receive buffer where asked for.
-pub(super) async fn dial_tcp(url: &str, receive_buffer_bytes: Option<u32>) -> Result<TcpStream, PeerError> {
+/// Opens the TCP connection, from an address and with a bounded receive buffer where asked for.
+pub(super) async fn dial_tcp(url: &str, options: &Options) -> Result<TcpStream, PeerError> {
     let address = address_of(url)?;
     let failed = |source| PeerError::Dial { address: address.clone(), source };
     let dial = async {
         let found = lookup_host(&address).await?.next().ok_or_else(|| std::io::Error::other("the host has no address"))?;
         let socket = if found.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        if let Some(bytes) = receive_buffer_bytes {
+        if let Some(bytes) = options.receive_buffer_bytes {
             socket.set_recv_buffer_size(bytes)?;
+        }
+        if let Some(from) = options.from {
+            socket.bind(SocketAddr::new(from, 0))?;
         }
         let stream = socket.connect(found).await?;
         stream.set_nodelay(true)?;
@@ -92,7 +96,7 @@ impl Socket {
         if let Some(origin) = &options.origin {
             request = request.with_header("Origin", origin.clone());
         }
-        let tcp = dial_tcp(url, options.receive_buffer_bytes).await?;
+        let tcp = dial_tcp(url, options).await?;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(WRITE_BUFFER_BYTES)

@@ -7,7 +7,7 @@ use protocol::RoomName;
 use protocol::frame::Role;
 use uuid::Uuid;
 
-use crate::bench::{Bench, BenchArgs, Crowd, Report, Viewer, World, progress};
+use crate::bench::{Bench, BenchArgs, Crowd, Report, Viewer, World, files_max, progress};
 
 /// Budget of `DESIGN` section 8.
 const RSS_KIB_MAX: f64 = 6.0;
@@ -66,12 +66,4 @@ pub async fn run(args: &BenchArgs, own: &IdleArgs) -> anyhow::Result<Report> {
     report.require(seen.errors == 0, || format!("{} errors", seen.errors));
     report.require(per_session <= RSS_KIB_MAX, || format!("{per_session:.2} KiB a session, at most {RSS_KIB_MAX}"));
     Ok(report)
-}
-
-/// Open files that this process (and so its child) may have.
-fn files_max() -> anyhow::Result<usize> {
-    let limits = std::fs::read_to_string("/proc/self/limits").context("could not read the limits")?;
-    let line = limits.lines().find(|line| line.starts_with("Max open files")).context("no limit of open files")?;
-    let soft = line.split_whitespace().nth(3).context("no limit of open files")?;
-    Ok(soft.parse().unwrap_or(usize::MAX))
 }

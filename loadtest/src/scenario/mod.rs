@@ -3,6 +3,8 @@
 pub mod fanout;
 pub mod idle;
 pub mod ingest;
+pub mod joins;
 pub mod ledger;
 pub mod replay;
 pub mod stop;
+pub mod storm;
