@@ -8,6 +8,7 @@ pub mod bench;
 pub mod examine;
 pub mod gateway;
 pub mod gym;
+pub mod limit;
 pub mod peer;
 pub mod scenario;
 pub mod workout;

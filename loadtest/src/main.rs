@@ -9,7 +9,8 @@ use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use loadtest::bench::{BenchArgs, Report, progress};
 use loadtest::examine;
-use loadtest::scenario::{fanout, idle, ingest, joins, ledger, replay, stop, storm};
+use loadtest::limit;
+use loadtest::scenario::{compare, fanout, idle, ingest, joins, ledger, replay, stop, storm};
 
 /// Plays gyms, machines and phones towards a hub, and says what it found.
 #[derive(Debug, Parser)]
@@ -33,6 +34,10 @@ enum Scenario {
     Pairs,
     /// A hundred machines on a floor watched by 500.
     Wall,
+    /// The hub beside the bare broadcaster and Socket.IO, the same work in one run.
+    Compare(compare::CompareArgs),
+    /// The bare broadcaster that `compare` starts.
+    Limit,
     /// Readings stored a second, each exactly once.
     Ingest(ingest::IngestArgs),
     /// Every fault, and whether anything was lost, stored twice, invented, or missed untold.
@@ -80,6 +85,8 @@ impl Scenario {
             Self::Fanout => "fanout",
             Self::Pairs => "pairs",
             Self::Wall => "wall",
+            Self::Compare(_) => "compare",
+            Self::Limit => "limit",
             Self::Ingest(_) => "ingest",
             Self::Ledger(_) => "ledger",
             Self::Stop(_) => "stop",
@@ -97,6 +104,8 @@ async fn run(cli: &Cli) -> anyhow::Result<Report> {
         Scenario::Fanout => fanout::fanout(&cli.bench).await,
         Scenario::Pairs => fanout::pairs(&cli.bench).await,
         Scenario::Wall => fanout::wall(&cli.bench).await,
+        Scenario::Compare(own) => compare::run(&cli.bench, own).await,
+        Scenario::Limit => limit::run().await.map(|()| Report::new("limit")),
         Scenario::Ingest(own) => ingest::run(&cli.bench, own).await,
         Scenario::Ledger(own) => ledger::run(&cli.bench, own).await,
         Scenario::Stop(own) => stop::run(&cli.bench, own).await,

@@ -160,7 +160,11 @@ impl Crowd {
     }
 }
 
-async fn enter(url: String, viewer: Viewer) -> anyhow::Result<(Light, Viewer)> {
+/// Connects one viewer and waits until it is in its room.
+///
+/// # Errors
+/// Where it could not connect or may not watch.
+pub(crate) async fn enter(url: String, viewer: Viewer) -> anyhow::Result<(Light, Viewer)> {
     let mut options = Options::new(viewer.token.clone());
     options.rooms = vec![JoinRoom { room: viewer.room, epoch: None, offset: 0, every_ms: 0, fields: 0 }];
     let (mut joined, mut refused) = (false, None);

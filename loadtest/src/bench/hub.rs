@@ -12,6 +12,9 @@ use tokio::time::Instant;
 use super::postgres::free_port;
 use super::token::{AUDIENCE, ISSUER};
 
+/// A certificate for `localhost`, known to everybody.
+pub const TEST_CERTIFICATE: &str = include_str!("../../tls/certificate.pem");
+const TEST_KEY: &str = include_str!("../../tls/key.pem");
 /// A hub that is not ready by then will not be.
 const READY: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
@@ -44,6 +47,7 @@ pub struct HubChild {
     set: Vec<String>,
     child: Option<Child>,
     folder: TempDir,
+    scheme: &'static str,
 }
 
 impl HubChild {
@@ -53,12 +57,33 @@ impl HubChild {
     /// # Errors
     /// Where it does not start or does not become ready; with the end of its log.
     pub async fn start(binary: PathBuf, store_url: Option<&str>, secret: &str, set: &[String]) -> anyhow::Result<Self> {
+        Self::start_as(binary, store_url, secret, set, "http").await
+    }
+
+    /// As [`HubChild::start`], where the hub ends TLS itself with [`TEST_CERTIFICATE`].
+    ///
+    /// # Errors
+    /// As [`HubChild::start`].
+    pub async fn start_tls(binary: PathBuf, store_url: Option<&str>, secret: &str) -> anyhow::Result<Self> {
+        Self::start_as(binary, store_url, secret, &[], "https").await
+    }
+
+    async fn start_as(
+        binary: PathBuf,
+        store_url: Option<&str>,
+        secret: &str,
+        set: &[String],
+        scheme: &'static str,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("loadtest-hub-").tempdir().context("no temporary folder")?;
         let port = free_port()?;
         let sqlite = format!("sqlite:{}", folder.path().join("spotter.db").display());
-        let config = configuration(port, store_url.unwrap_or(&sqlite), secret, folder.path());
+        let mut config = configuration(port, store_url.unwrap_or(&sqlite), secret, folder.path());
+        if scheme == "https" {
+            config.push_str(&tls_configuration(folder.path())?);
+        }
         std::fs::write(folder.path().join("spotter.toml"), config).context("could not write the hub's configuration")?;
-        let mut hub = Self { binary, port, set: set.to_vec(), child: None, folder };
+        let mut hub = Self { binary, port, set: set.to_vec(), child: None, folder, scheme };
         hub.run().await?;
         Ok(hub)
     }
@@ -86,7 +111,9 @@ impl HubChild {
     }
 
     async fn ready(&mut self) -> anyhow::Result<()> {
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).no_proxy().build().context("no HTTP client")?;
+        // The test certificate is nobody's: whoever asks whether the hub is up may take it as it is.
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).no_proxy().tls_danger_accept_invalid_certs(true);
+        let client = client.build().context("no HTTP client")?;
         let (url, deadline) = (format!("{}/ready", self.http()), Instant::now() + READY);
         loop {
             let child = self.child.as_mut().context("the hub was not started")?;
@@ -112,10 +139,10 @@ impl HubChild {
         Ok(())
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or `https:` behind TLS.
     #[must_use]
     pub fn http(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
     /// Process id of the running hub.
@@ -141,6 +168,14 @@ impl HubChild {
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
+}
+
+/// Writes the test certificate and its key, and names them.
+fn tls_configuration(folder: &Path) -> anyhow::Result<String> {
+    let (certificate, key) = (folder.join("tls.crt"), folder.join("tls.key"));
+    std::fs::write(&certificate, TEST_CERTIFICATE).context("could not write the certificate")?;
+    std::fs::write(&key, TEST_KEY).context("could not write its key")?;
+    Ok(format!("[listen.tls]\ncertificate = \"{}\"\nkey = \"{}\"\n", certificate.display(), key.display()))
 }
 
 /// The `dev` profile with an issuer of ours, limits that a load generator on one address needs, and quiet logs.

@@ -23,10 +23,11 @@ use anyhow::Context as _;
 use protocol::TenantId;
 use uuid::Uuid;
 
+pub(crate) use crowd::enter;
 pub use crowd::{Crowd, Seen, SentTimes, Viewer};
 pub use database::{Database, Quarantined, Range};
 pub use feeder::Feeder;
-pub use hub::{HubChild, find_binary};
+pub use hub::{HubChild, TEST_CERTIFICATE, find_binary};
 pub use latency::Latency;
 pub use postgres::{Postgres, free_port};
 pub use publisher::Publisher;
@@ -128,6 +129,27 @@ impl Bench {
         let child = HubChild::start(binary, store_url.as_deref(), &secret, &wants.set).await?;
         let http = child.http();
         Ok(Self { child: Some(child), postgres, store_url, http, minter: Minter::new(&secret, tenant), client })
+    }
+
+    /// A hub of its own that ends TLS itself, with SQLite.
+    ///
+    /// # Errors
+    /// As [`Bench::start`].
+    pub async fn start_tls(args: &BenchArgs) -> anyhow::Result<Self> {
+        let binary = find_binary(args.hub_binary.as_deref())?;
+        let secret = format!("{}{}", Uuid::now_v7().simple(), Uuid::now_v7().simple());
+        let child = HubChild::start_tls(binary, None, &secret).await?;
+        // The test certificate is nobody's.
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy().tls_danger_accept_invalid_certs(true);
+        let client = client.build().context("no HTTP client")?;
+        let minter = Minter::new(&secret, TenantId(Uuid::now_v7()));
+        Ok(Self { http: child.http(), child: Some(child), postgres: None, store_url: None, minter, client })
+    }
+
+    /// `ADDRESS:PORT`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.http.split_once("://").map_or_else(|| self.http.clone(), |(_, address)| address.to_owned())
     }
 
     /// `ws://…/v1/ws`.

@@ -88,7 +88,7 @@ impl Light {
     /// # Errors
     /// [`PeerError`] as [`super::Peer::connect`]; the encoding is MessagePack whatever the options say.
     pub async fn connect(url: &str, options: &Options, mut on_message: impl FnMut(&[u8])) -> Result<(Self, Welcome), PeerError> {
-        let mut light = Self::upgrade(url, options).await?;
+        let mut light = Self::open(url, Some(Encoding::MessagePack.subprotocol()), options).await?;
         let hello = ClientFrame::from(options.hello()).to_bytes(Encoding::MessagePack);
         light.send(&hello).await.map_err(|error| PeerError::Send { frame: "hello", source: Some(Box::new(error.into())) })?;
         let mut welcome = None;
@@ -111,14 +111,18 @@ impl Light {
         }
     }
 
-    async fn upgrade(url: &str, options: &Options) -> Result<Self, PeerError> {
+    /// Connects and upgrades, and says nothing yet: also for servers that are no hub.
+    ///
+    /// # Errors
+    /// [`PeerError`] as [`super::Peer::connect`].
+    pub async fn open(url: &str, subprotocol: Option<&str>, options: &Options) -> Result<Self, PeerError> {
         let address = address_of(url)?;
         let mut stream = dial_tcp(url, options).await?;
         let path = url.trim_start_matches("ws://").split_once('/').map_or(String::new(), |(_, path)| path.to_owned());
+        let offer = subprotocol.map_or_else(String::new, |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
         let request = format!(
             "GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: bGlnaHR3ZWlnaHQgcGVlcg==\r\nSec-WebSocket-Protocol: {}\r\n\r\n",
-            Encoding::MessagePack.subprotocol()
+             Sec-WebSocket-Key: bGlnaHR3ZWlnaHQgcGVlcg==\r\n{offer}\r\n"
         );
         let failed = |error: io::Error| PeerError::Upgrade(Box::new(error.into()));
         let answer = async {

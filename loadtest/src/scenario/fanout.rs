@@ -17,13 +17,13 @@ use crate::bench::{Bench, BenchArgs, Crowd, NewMachine, Publisher, Report, Seen,
 use crate::peer::masked_frame;
 
 /// Machines that one gateway carries.
-const MACHINES_A_GATEWAY: usize = 250;
+pub(super) const MACHINES_A_GATEWAY: usize = 250;
 /// Readings under way that a ring remembers.
-const RING: usize = 256;
+pub(super) const RING: usize = 256;
 /// Share of values that may be replaced by newer ones: a busy machine conflates a little.
 const REPLACED_SHARE_MAX: f64 = 0.01;
 /// Age of a floor value at the viewer (`DESIGN` section 8).
-const AGE_P99_MAX: Duration = Duration::from_millis(1_250);
+pub(super) const AGE_P99_MAX: Duration = Duration::from_millis(1_250);
 const WARM_UP: Duration = Duration::from_secs(2);
 
 /// How a scenario of this family is laid out.
@@ -69,7 +69,7 @@ pub async fn wall(args: &BenchArgs) -> anyhow::Result<Report> {
 }
 
 /// Every field but the heart rate, which operators may not see: a frame of about 120 bytes.
-fn wide() -> Reading {
+pub(super) fn wide() -> Reading {
     let mut reading = Reading::new();
     for field in Field::ALL.into_iter().filter(|field| !matches!(field, Field::HeartRate | Field::Contact)) {
         reading.set(field, field.bounds().1.min(100_000));
@@ -78,7 +78,7 @@ fn wide() -> Reading {
 }
 
 /// The six fields of a treadmill on a wall.
-fn six() -> Reading {
+pub(super) fn six() -> Reading {
     let mut reading = Reading::new();
     for (field, value) in [
         (Field::Speed, 1_050),
