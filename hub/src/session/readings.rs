@@ -36,6 +36,10 @@ impl Session {
     }
 
     fn resolve(&self, bind: &Bind) -> Result<Home, ErrorCode> {
+        // A name is shown and stored as text; Postgres takes a NUL nowhere.
+        if bind.sensor.chars().any(char::is_control) {
+            return Err(ErrorCode::Unprocessable);
+        }
         let Some(machine) = bind.machine else { return self.resolve_own() };
         let (place, _) = self.machine_and_home(machine).ok_or(ErrorCode::NoSuchMachine)?;
         rights::allows(&self.peer.viewer, Action::Bind, &object_of(machine, &place))?;

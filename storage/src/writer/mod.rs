@@ -4,6 +4,7 @@
 //! at the first doubt: a batch whose commit is unknown is simply written again, the ranges make that harmless. Memory is bounded by
 //! the queues plus one batch. Does not look into readings beyond their bounds.
 
+mod apart;
 mod batch;
 mod boots;
 mod copy;
@@ -172,10 +173,22 @@ impl Writer {
         if rows.is_empty() {
             return Ok(());
         }
+        match self.until_answered(rows).await? {
+            Ok(()) => Ok(()),
+            Err(why) => {
+                tracing::warn!(why, "a batch was refused: writing it in parts");
+                self.write_apart(rows).await
+            }
+        }
+    }
+
+    /// Tries until the database takes these rows, or refuses something of them: then why.
+    async fn until_answered(&mut self, rows: &[Row]) -> Result<Result<(), String>, GaveUp> {
         let mut pause = RETRY_FIRST;
         let outcome = loop {
             match self.try_rows(rows).await {
                 Ok(outcome) => break outcome,
+                Err(StoreError::Refused { operation, source }) => return Ok(Err(format!("{operation}: {source}"))),
                 Err(error) => self.failed("a batch of rows", &error, &mut pause).await?,
             }
         };
@@ -184,7 +197,7 @@ impl Writer {
         for report in outcome.into_reports() {
             self.report(report).await;
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     async fn try_rows(&mut self, rows: &[Row]) -> Result<plan::Outcome, StoreError> {

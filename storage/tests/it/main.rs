@@ -50,6 +50,7 @@ conformance! {
     recorder::the_same_number_with_other_content_goes_to_quarantine,
     recorder::a_poison_row_does_not_hold_up_its_neighbours,
     recorder::what_the_database_refuses_is_found_and_put_aside,
+    recorder::what_is_refused_outside_the_rows_holds_nobody_up,
     recorder::another_nonce_is_a_conflict_and_not_stored,
     recorder::a_derived_field_makes_no_other_reading,
     recorder::what_is_lost_counts_as_stored_and_stays_apart,

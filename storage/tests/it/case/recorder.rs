@@ -8,7 +8,7 @@ use protocol::frame::{RepDetail, SetDetail, StrokeDetail};
 use protocol::text::Text;
 use protocol::{ErrorCode, Field, Reading, SeqRanges};
 use storage::canonical::Checksummer;
-use storage::{Full, Report, Retention, Row, RowWhat};
+use storage::{Full, Report, Retention, Row, RowWhat, SourceKey};
 
 use crate::support::Bench;
 use crate::support::rows::{ANCHOR_AT_MS, keep, reading, row, rows, source};
@@ -108,6 +108,26 @@ pub(crate) async fn a_poison_row_does_not_hold_up_its_neighbours(bench: &Bench) 
     let tenant = crate::support::tenant();
     assert_eq!(house.store.quarantine(tenant, 10).await.unwrap(), [], "the machine is nobody's yet");
     assert_eq!(bench.number("select count(*) from quarantine").await, 3);
+    house.close().await;
+}
+
+pub(crate) async fn what_is_refused_outside_the_rows_holds_nobody_up(bench: &Bench) {
+    let mut house = bench.open().await;
+    // A rule of the operator's again, this time for the names of sources.
+    if bench.is_postgres() {
+        bench.sql("alter table sources add constraint no_odd check (sensor <> 'odd')").await;
+    } else {
+        bench.sql("create trigger no_odd before insert on sources when new.sensor = 'odd' begin select raise(abort, 'no_odd'); end").await;
+    }
+    let odd = Arc::new(SourceKey::Machine(crate::support::rows::machine(2), Text::cut("odd")));
+    let mut batch = rows(&source(1), 1, 1..=300);
+    batch.insert(150, row(&odd, 1, 1));
+    house.keep(batch).await;
+    house.until("all stored or put aside", |heard| heard.stored_count() == 301).await;
+    assert_eq!(house.heard.rejected.len(), 1);
+    assert!(house.heard.rejected[0].detail.contains("no_odd"), "{}", house.heard.rejected[0].detail);
+    assert_eq!(bench.number("select count(*) from samples").await, 300);
+    assert_eq!(bench.number("select count(*) from quarantine where source is null").await, 1);
     house.close().await;
 }
 
