@@ -93,6 +93,15 @@ impl HubChild {
     /// # Errors
     /// As [`HubChild::start`].
     pub async fn run(&mut self) -> anyhow::Result<()> {
+        self.spawn()?;
+        self.ready().await
+    }
+
+    /// Starts the process and does not wait for it.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn spawn(&mut self) -> anyhow::Result<()> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).context("could not open the hub's log")?;
         let child = Command::new(&self.binary)
             .arg("serve")
@@ -107,7 +116,7 @@ impl HubChild {
             .spawn()
             .with_context(|| format!("could not start {}", self.binary.display()))?;
         self.child = Some(child);
-        self.ready().await
+        Ok(())
     }
 
     async fn ready(&mut self) -> anyhow::Result<()> {

@@ -128,6 +128,21 @@ impl Gateway {
         Some(done)
     }
 
+    /// Numbers something that is in no ledger, because it must not be stored: its machine, boot and seq. None for a machine that is not
+    /// here.
+    pub fn number(&mut self, machine: MachineId, item: Item, now_ms: i64) -> Option<(MachineId, u32, u32)> {
+        let at = *self.by_id.get(&machine)?;
+        let unit = &mut self.machines[at];
+        let dev_ms = unit.clock.at(now_ms);
+        let source = unit.sources.last_mut()?;
+        let (boot, mut said) = (source.boot(), Vec::new());
+        let seq = source.record(dev_ms, item, &mut said);
+        if self.connected {
+            self.outbox.append(&mut said);
+        }
+        Some((machine, boot, seq))
+    }
+
     /// What must be stored.
     #[must_use]
     pub const fn ledger(&self) -> &Ledger {

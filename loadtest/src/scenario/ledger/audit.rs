@@ -6,7 +6,7 @@ use protocol::{MachineId, SeqRanges};
 
 use super::found::Found;
 use super::watcher::Watched;
-use crate::bench::{Bench, Quarantined, Report};
+use crate::bench::{Bench, Latency, Quarantined, Report};
 use crate::gateway::{Checksum, Key, Said};
 use crate::scenario::replay::check;
 use crate::scenario::replay::floor::Floor;
@@ -14,6 +14,9 @@ use crate::scenario::replay::phone::Seen;
 
 /// Keys named in a failure.
 const NAMED: usize = 3;
+/// Live values may be this much slower at p99 while the database is away, and so much for the grain of a machine shared with the load.
+const AWAY_FACTOR: f64 = 1.2;
+const AWAY_GRAIN_US: f64 = 5_000.0;
 
 /// Something that must be in quarantine: not what it says can be stored.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,10 +39,12 @@ pub(super) async fn audit(
     seen: &[Seen],
     watched: &[Watched],
     found: &mut Found,
+    quick: bool,
 ) -> anyhow::Result<()> {
     rows(bench, floor, poisoned, found).await?;
     quarantine(bench, poisoned, found).await?;
     viewers(floor, seen, watched, found);
+    latencies(seen, found, quick);
     gateways(floor, poisoned, found);
     let mut report = Report::new("ledger");
     check::totals(bench, floor, seen, &mut report).await?;
@@ -120,6 +125,26 @@ fn viewers(floor: &Floor, seen: &[Seen], watched: &[Watched], found: &mut Found)
     found.require(moved.is_empty(), || format!("claims did not go on where they were: {moved:?}"));
     found.require(seen.len() == floor.stands.len() && seen.iter().all(|phone| phone.lives > 0), || "a phone saw nothing".to_owned());
     found.require(watched.iter().all(|watcher| watcher.ticks > 0), || "a watcher of the floor saw nothing".to_owned());
+}
+
+/// Live goes on while the database is away, no slower than `FAULTS` row 9 allows.
+fn latencies(seen: &[Seen], found: &mut Found, quick: bool) {
+    let all = |pick: fn(&Seen) -> &Latency| {
+        seen.iter().map(pick).fold(Latency::default(), |mut sum, one| {
+            sum.merge(one);
+            sum
+        })
+    };
+    let (usual, away) = (all(|phone| &phone.usual), all(|phone| &phone.away));
+    found.set("p99_us", usual.quantile_us(0.99));
+    if away.count() > 0 {
+        let (usual_us, away_us) = (usual.quantile_us(0.99), away.quantile_us(0.99));
+        found.set("p99_us_away", away_us);
+        // A quick run shares the machine with other tests: its latencies are no measurement.
+        found.require(quick || away_us as f64 <= usual_us as f64 * AWAY_FACTOR + AWAY_GRAIN_US, || {
+            format!("live p99 is {away_us} us while the database is away, {usual_us} us else")
+        });
+    }
 }
 
 fn gateways(floor: &Floor, poisoned: &[Poisoned], found: &mut Found) {

@@ -29,6 +29,11 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// A row that cannot run here.
+    pub(super) fn skipped(reason: impl Into<String>) -> Self {
+        Self { skipped: Some(reason.into()), ..Self::default() }
+    }
+
     /// Something that must hold.
     pub(super) fn require(&mut self, holds: bool, what: impl FnOnce() -> String) {
         if !holds {

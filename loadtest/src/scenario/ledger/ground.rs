@@ -19,7 +19,8 @@ use super::found::Found;
 use super::row::Case;
 use super::watcher::{Watched, operator, watch};
 use crate::bench::{Bench, Wants};
-use crate::gateway::{Gateway, Mischief};
+use crate::gateway::{Gateway, Mischief, SimGateway};
+use crate::peer::Options;
 use crate::scenario::replay::floor::{Floor, FloorPlan, MISCHIEF};
 use crate::scenario::replay::phone::{Seen, Training};
 use crate::workout::Workout;
@@ -29,8 +30,9 @@ const SPEED: f64 = 20.0;
 const WATCHERS: usize = 2;
 /// From the last reading to everything stored, as seen by the gateways.
 const SETTLE: Duration = Duration::from_secs(90);
-/// Members give their machines back so long after the last reading was numbered.
-const GIVE_BACK_AFTER: Duration = Duration::from_millis(500);
+/// Members give their machines back so long after the last reading was numbered: a record that may still have parts to come is closed after
+/// a second, and would be late for the seal (an amendment, which takes longer than a run).
+const GIVE_BACK_AFTER: Duration = Duration::from_millis(1_600);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// All sessions must be back after a kill within this time (`FAULTS` row 1).
 const BACK_WITHIN: Duration = Duration::from_secs(5);
@@ -77,6 +79,9 @@ pub(super) struct Ground {
     watchers_on: Arc<AtomicUsize>,
     release: CancellationToken,
     end: CancellationToken,
+    quick: bool,
+    /// Whether every gateway sends its whole buffer again once all is stored.
+    pub(super) replay_buffers: bool,
 }
 
 impl Ground {
@@ -104,6 +109,8 @@ impl Ground {
             watchers_on: Arc::default(),
             release,
             end,
+            quick: case.quick,
+            replay_buffers: false,
         };
         ground.claim_all().await.with_context(|| format!("the end of the hub's log:\n{}", ground.bench.log_end()))?;
         Ok(ground)
@@ -167,6 +174,39 @@ impl Ground {
         self.found.require(took <= CLEARED_WITHIN, || format!("the backlog was cleared after {took:?}, not within {CLEARED_WITHIN:?}"));
     }
 
+    /// Every gateway again, with everything it ever numbered in its buffer as if it had never heard that it is stored.
+    async fn send_buffers_again(&mut self) -> anyhow::Result<()> {
+        let mut sent = 0;
+        for (gateway, token) in self.floor.gateways.iter().zip(&self.floor.tokens) {
+            let old = gateway.with(|core, _| core.with_old_buffers());
+            gateway.set_online(false);
+            sent += old.buffered();
+            let options = Options::new(token.clone()).device("ledger-old");
+            let again = SimGateway::start_core(&self.bench.ws_url(), options, old, SPEED);
+            again.settled(SETTLE).await.context("an old buffer was not refused as stored")?;
+        }
+        self.found.set("sent_again", sent);
+        Ok(())
+    }
+
+    /// What a series of `/metrics` shows now; none where it is not there or nobody answers.
+    pub(super) async fn metric(&self, series: &str) -> Option<f64> {
+        let answer = self.bench.client().get(format!("{}/metrics", self.bench.http())).send().await.ok()?;
+        value_of(&answer.text().await.ok()?, series)
+    }
+
+    /// `status` of `/health`.
+    pub(super) async fn health(&self) -> Option<String> {
+        let answer = self.bench.client().get(format!("{}/health", self.bench.http())).send().await.ok()?;
+        let health: serde_json::Value = answer.json().await.ok()?;
+        health["status"].as_str().map(str::to_owned)
+    }
+
+    /// Resident memory of the hub, KiB; 0 where it is gone.
+    pub(super) fn rss_kib(&self) -> u64 {
+        self.bench.usage().ok().flatten().map_or(0, |(_, rss_kib)| rss_kib)
+    }
+
     /// Waits for the end of the workouts and until everything has settled, then audits.
     pub(super) async fn finish(mut self) -> anyhow::Result<Found> {
         for gateway in &self.floor.gateways {
@@ -183,18 +223,28 @@ impl Ground {
         while let Some(phone) = self.phones.join_next().await {
             seen.push(phone?.context("a phone could not go on")?);
         }
+        if self.replay_buffers
+            && let Err(error) = self.send_buffers_again().await
+        {
+            self.found.failures.push(format!("{error:#}"));
+        }
         self.end.cancel();
         let mut watched = Vec::new();
         while let Some(watcher) = self.watchers.join_next().await {
             watched.push(watcher?);
         }
         let mut found = std::mem::take(&mut self.found);
-        audit::audit(&self.bench, &self.floor, &self.poisoned, &seen, &watched, &mut found).await?;
+        audit::audit(&self.bench, &self.floor, &self.poisoned, &seen, &watched, &mut found, self.quick).await?;
         if !found.holds() {
             found.failures.push(format!("the end of the hub's log:\n{}", self.bench.log_end()));
         }
         Ok(found)
     }
+}
+
+/// The number of a series in the text of `/metrics`.
+fn value_of(text: &str, series: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
 /// The last number of every source.

@@ -10,7 +10,9 @@
 //! Everything random is drawn from `case.dice()`; every time of the fault table goes through `case.time`, so that `--quick` is a tenth.
 
 mod audit;
+mod disk;
 mod found;
+mod full;
 mod ground;
 mod row;
 mod rows;
@@ -44,7 +46,7 @@ pub struct LedgerArgs {
     /// Where the results so far are kept for `--resume`.
     #[arg(long, default_value = "ledger-state.jsonl")]
     pub state: PathBuf,
-    /// Rows at once: those that mostly wait run beside the others.
+    /// Rows at once: they wait for most of their time.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub jobs: u8,
     /// Writes the table between the two markers of this file.

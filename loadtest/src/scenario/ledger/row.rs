@@ -54,8 +54,6 @@ pub(super) struct Row {
     pub(super) runs: u32,
     /// How long the load lasts in full.
     pub(super) lasts: Duration,
-    /// Mostly waits: such rows may run beside others.
-    pub(super) waits: bool,
     /// Makes it happen once.
     pub(super) run: fn(Case) -> Running,
 }

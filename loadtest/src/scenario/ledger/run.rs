@@ -1,4 +1,4 @@
-//! Runs units (a row on a store): each run after the other, units that mostly wait beside the others where asked for.
+//! Runs units (a row on a store): the runs of one after the other, as many units at once as asked for.
 //!
 //! The seed of a case follows from the seed of the whole, the row, the store and the number of the run, so that a failing one is repeated
 //! alone by naming it.
@@ -63,25 +63,20 @@ fn seed_of(seed: u64, row: &str, store: Store, run: u32) -> u64 {
 /// Runs everything; the results in the order of the units.
 pub(super) async fn all(args: &BenchArgs, own: &LedgerArgs, units: Vec<Unit>) -> anyhow::Result<Vec<Result>> {
     let state = Arc::new(State::open(&own.state, own.resume)?);
-    let beside = own.jobs > 1;
-    let (waiting, working): (Vec<_>, Vec<_>) = units.into_iter().enumerate().partition(|(_, unit)| beside && unit.row.waits);
+    // The longest first, so that no lane ends long after the others.
+    let mut queue: Vec<(usize, Unit)> = units.into_iter().enumerate().collect();
+    queue.sort_by_key(|(_, unit)| unit.row.lasts * unit.seeds.len() as u32);
+    let queue = Arc::new(Mutex::new(queue));
     let mut lanes = JoinSet::new();
-    let waiting = Arc::new(Mutex::new(waiting.into_iter()));
-    let working = Arc::new(Mutex::new(working.into_iter()));
-    for lane in 0..own.jobs {
-        // One lane for what keeps the machine busy; the others for what waits, and then for the rest of it.
-        let queues = if lane == 0 { [working.clone(), waiting.clone()] } else { [waiting.clone(), Arc::default()] };
-        let (args, state) = (args.clone(), state.clone());
+    for _ in 0..own.jobs {
+        let (args, state, queue) = (args.clone(), state.clone(), queue.clone());
         lanes.spawn(async move {
             let mut results = Vec::new();
-            for queue in queues {
-                loop {
-                    let next = queue.lock().await.next();
-                    let Some((number, unit)) = next else { break };
-                    results.push((number, one(&args, unit, &state).await?));
-                }
+            loop {
+                let next = queue.lock().await.pop();
+                let Some((number, unit)) = next else { return Ok::<_, anyhow::Error>(results) };
+                results.push((number, one(&args, unit, &state).await?));
             }
-            Ok::<_, anyhow::Error>(results)
         });
     }
     let mut results = Vec::new();

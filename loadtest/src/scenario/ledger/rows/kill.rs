@@ -17,7 +17,6 @@ pub(in crate::scenario::ledger) const ROW: Row = Row {
     stores: &[Store::Postgres, Store::Sqlite],
     runs: RANDOM_RUNS,
     lasts: Duration::from_secs(8),
-    waits: false,
     run: |case| Box::pin(run(case)),
 };
 

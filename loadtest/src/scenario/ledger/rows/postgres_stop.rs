@@ -18,7 +18,6 @@ pub(in crate::scenario::ledger) const SHORT: Row = Row {
     stores: &[Store::Postgres],
     runs: LONG_RUNS,
     lasts: Duration::from_secs(18),
-    waits: true,
     run: |case| Box::pin(run(case, Duration::from_secs(10))),
 };
 
@@ -28,7 +27,6 @@ pub(in crate::scenario::ledger) const LONG: Row = Row {
     stores: &[Store::Postgres],
     runs: LONG_RUNS,
     lasts: Duration::from_secs(38),
-    waits: true,
     run: |case| Box::pin(run(case, Duration::from_secs(30))),
 };
 

@@ -1,0 +1,79 @@
+//! Watches a hub whose store takes nothing: when its queue is full, when sources hear of it, when it stops accepting, how much memory it takes.
+//!
+//! For rows in which the store is away for longer than the queue lasts. `FAULTS` rows 10 and 11: accepting stops within a second of the
+//! buffer being full, sources are told within a second, memory is bounded, `/health` says so.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::ground::Ground;
+
+/// Rows that may wait: a few seconds of the usual load.
+pub(super) const QUEUE_ROWS: u64 = 1_200;
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Accepting must have stopped, and sources must know, so long after the queue is full.
+const STOPS_WITHIN: Duration = Duration::from_secs(1);
+/// Acknowledgements are told once a second: what was taken before may be told so much later.
+const TOLD_EACH: Duration = Duration::from_secs(1);
+/// `store.statement_timeout` by default, and a little.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(12);
+/// The queue, one batch and the rooms' rings: far above what they take, far below what a leak would.
+const GROWTH_KIB_MAX: u64 = 96 * 1024;
+
+/// The settings that a small queue takes.
+pub(super) fn settings() -> Vec<String> {
+    vec![format!("store.queue_rows={QUEUE_ROWS}"), "store.batch_rows=256".to_owned()]
+}
+
+/// Watches for `away`, the time that the store takes nothing; notes and judges what it saw.
+pub(super) async fn watch(ground: &mut Ground, away: Duration) {
+    let (began, before_kib) = (Instant::now(), ground.rss_kib());
+    let (mut full, mut told, mut last_accepted, mut accepted) = (None, None, began, accepted_by(ground));
+    let (mut most_kib, mut degraded) = (before_kib, false);
+    let holds_before = holds(ground);
+    while began.elapsed() < away {
+        let waiting = ground.metric("spotter_recorder_queue_rows").await.unwrap_or_default();
+        let now = Instant::now();
+        if full.is_none() && waiting >= QUEUE_ROWS as f64 {
+            full = Some(now);
+        }
+        if told.is_none() && holds(ground) > holds_before {
+            told = Some(now);
+        }
+        let sum = accepted_by(ground);
+        if sum > accepted {
+            (accepted, last_accepted) = (sum, now);
+        }
+        most_kib = most_kib.max(ground.rss_kib());
+        degraded |= !degraded && ground.health().await.as_deref() == Some("degraded");
+        sleep(LOOK_EVERY).await;
+    }
+    let since = |instant: Instant| instant.saturating_duration_since(began).as_millis() as u64;
+    ground.found.set("rss_growth_kib", most_kib.saturating_sub(before_kib));
+    ground.found.set("full_after_ms", full.map(since));
+    ground.found.set("told_after_ms", told.map(since));
+    ground.found.set("last_accepted_after_ms", since(last_accepted));
+    // Before the first statement is given up, only the rows that wait show that something is slow.
+    ground.found.require(degraded || away < GIVEN_UP_AFTER, || "/health never said degraded".to_owned());
+    let growth_kib = most_kib.saturating_sub(before_kib);
+    ground.found.require(growth_kib <= GROWTH_KIB_MAX, || format!("the hub grew by {growth_kib} KiB while its store was away"));
+    if let Some(full) = full {
+        let told = told.map_or(away, |told| told.saturating_duration_since(full));
+        ground.found.require(told <= STOPS_WITHIN, || format!("sources were told to hold {told:?} after the queue was full"));
+        let stopped = last_accepted.saturating_duration_since(full);
+        let allowed = STOPS_WITHIN + TOLD_EACH;
+        ground.found.require(stopped <= allowed, || format!("readings were accepted until {stopped:?} after the queue was full"));
+    }
+}
+
+fn accepted_by(ground: &Ground) -> u64 {
+    let of = |core: &crate::gateway::Gateway| {
+        core.machines().iter().flat_map(|machine| machine.sources()).map(|source| u64::from(source.accepted_through())).sum::<u64>()
+    };
+    ground.floor.gateways.iter().map(|gateway| gateway.with(|core, _| of(core))).sum()
+}
+
+fn holds(ground: &Ground) -> u64 {
+    ground.floor.gateways.iter().map(|gateway| gateway.with(|core, _| core.counts().holds)).sum()
+}
