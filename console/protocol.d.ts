@@ -5,6 +5,59 @@
 /** May a member take the machine? */
 export type Availability = "available" | "occupied" | "maintenance" | "unknown";
 
+/** A name on a board. */
+export interface BoardEntry {
+  /** Index in the rows. */
+  index: number;
+  /** The handle that the member agreed to show. */
+  name: string;
+}
+
+/** A board: a leaderboard or the board of a class. */
+export type BoardId = string;
+
+/** What a board counts. */
+export type BoardMetric = "distance" | "energy" | "reps" | "strokes" | "duration";
+
+/** One line of a board. MessagePack: `[index, score, zone]`. */
+export interface BoardRow {
+  /** Index that `board_entered` or the snapshot named. */
+  index: number;
+  /** What was done, in the unit of the metric. */
+  score: number;
+  /** Heart-rate zone, 1 to 5 by tenths of the member's own maximum from below 60 % to 90 % and above; 0 where it is not known, older than 5 s, or not theirs to show. */
+  zone: number;
+}
+
+/** A board as it is. */
+export interface BoardSnapshot {
+  /** Hub time. */
+  at_ms: number;
+  /** The board. */
+  board: BoardId;
+  /** How many are on the board. */
+  count: number;
+  /** When it ends. */
+  ends_at_ms: number;
+  /** Names of the rows' indexes, and of those below the top. */
+  entries: Array<BoardEntry>;
+  /** Its gym. */
+  gym: GymId;
+  /** What it counts. */
+  metric: BoardMetric;
+  /** Its name. */
+  name: string;
+  /** The best, best first. */
+  rows: Array<BoardRow>;
+  /** Where it stands. */
+  stage: BoardStage;
+  /** When counting begins. */
+  starts_at_ms: number;
+}
+
+/** Where a board stands. */
+export type BoardStage = "waiting" | "running" | "over";
+
 /** Why a machine changed. */
 export type Cause = "unknown" | "user" | "remote" | "safety_key" | "fault" | "timeout";
 
@@ -215,6 +268,18 @@ export type EventBody = {
     heart_rate_bpm?: number | null;
     /** The member. */
     member: MemberId;
+  };
+} | {
+  board_entered: {
+    /** Index in the board's rows. */
+    index: number;
+    /** The handle that the member agreed to show. */
+    name: string;
+  };
+} | {
+  board_stage: {
+    /** Where it stands. */
+    stage: BoardStage;
   };
 } | {
   sealed: {
@@ -508,7 +573,7 @@ export interface RingColumns {
 /** Who a token speaks for. */
 export type Role = "member" | "coach" | "team_manager" | "operator" | "machine" | "gateway" | "display" | "service";
 
-/** A room: `floor:GYM`, `machine:MACHINE`, `workout:WORKOUT`, `member:MEMBER`. */
+/** A room: `floor:GYM`, `machine:MACHINE`, `workout:WORKOUT`, `member:MEMBER`, `board:BOARD`. */
 export type RoomName = string;
 
 /** Index of a source in a room, as its snapshot lists it. */
@@ -578,6 +643,8 @@ export type Snapshot = {
   workout: WorkoutSnapshot;
 } | {
   member: MemberSnapshot;
+} | {
+  board: BoardSnapshot;
 };
 
 /** One request to stop a machine, drawn by whoever asks; repeats carry the same. */
@@ -1101,6 +1168,19 @@ export interface ServerAlarm {
   workout: WorkoutId;
 }
 
+/** The top of a board, at most [`BOARD_ROWS_MAX`](crate::limits::BOARD_ROWS_MAX) rows, best first. It replaces the tick before. */
+export interface ServerBoard {
+  /** Hub time. */
+  at_ms: number;
+  /** How many are on the board, those below the last row too. */
+  count: number;
+  /** Short number of the board's room. */
+  handle: number;
+  /** The best, best first; equal scores by who came first. */
+  rows: Array<BoardRow>;
+  t: "board";
+}
+
 /** The slot stands; what the hub knows to be stored of its boot. */
 export interface ServerBound {
   /** The slot. */
@@ -1474,6 +1554,7 @@ export type ServerFrame =
   | ServerFloor
   | ServerSaved
   | ServerMove
+  | ServerBoard
   | ServerClockAsk
   | ServerMachineReady
   | ServerBound

@@ -4,7 +4,7 @@
 
 import { hubNow } from './clock.js';
 import { Rooms } from './rooms.js';
-import { takeEvent, takeLive, takeSaved, takeSnapshot, takeTick } from './reduce.js';
+import { takeBoardTick, takeEvent, takeLive, takeSaved, takeSnapshot, takeTick } from './reduce.js';
 import { change, forget, state, tell } from './store.js';
 import { Wire } from './wire.js';
 
@@ -71,6 +71,10 @@ const FRAMES = {
   },
   floor(frame) {
     if (rooms.byHandle(frame.handle)) takeTick(frame);
+  },
+  board(frame) {
+    const watched = rooms.byHandle(frame.handle);
+    if (watched) takeBoardTick(frame, watched.room);
   },
   left(frame) {
     if (frame.req == null) rooms.drop(frame.room);

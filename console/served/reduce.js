@@ -11,6 +11,7 @@ import { targetText } from './units.js';
  * @typedef {object} FloorMachine   the snapshot's, plus:
  * @property {number} readAt   when its reading was read, by this page's clock
  * @typedef {{gym: string, name: string, machines: Map<string, any>, byIndex: Map<number, any>, unconfirmed: Map<string, number>, awaiting: Map<string, number>}} Floor
+ * @typedef {{board: string, name: string, metric: string, starts_at_ms: number, ends_at_ms: number, stage: string, names: Map<number, string>, count: number, rows: {index: number, score: number, zone: number}[]}} Board
  */
 
 const AVAILABILITY = ['available', 'occupied', 'maintenance', 'unknown'];
@@ -27,6 +28,7 @@ export function takeSnapshot(snapshot) {
     if (snapshot.machine) state.machine = withAge(snapshot.machine);
     if (snapshot.member) takeMember(snapshot.member);
     if (snapshot.workout) takeWorkout(snapshot.workout);
+    if (snapshot.board) state.board = { ...snapshot.board, names: new Map(snapshot.board.entries.map(({ index, name }) => [index, name])) };
   });
 }
 
@@ -71,6 +73,11 @@ export function takeTick(tick) {
       if (machine.availability !== 'unknown') machine.heard_at_ms = Math.max(machine.heard_at_ms ?? 0, tick.at_ms);
     }
   });
+}
+
+/** Takes the top of a board. */
+export function takeBoardTick({ count, rows }, room) {
+  if (room.endsWith(state.board?.board)) change(() => Object.assign(state.board, { count, rows }));
 }
 
 /** Takes a live reading of the workout's or the machine's room. */
@@ -171,6 +178,12 @@ const EVENTS = {
     if (outcome === 'applied' && room.startsWith('machine:')) tell(`${targetText(target, prefs.units)}: applied`, 'plain', at_ms);
   },
   ceiling({ heart_rate_bpm }) { if (state.workout) { state.workout.ceiling_bpm = heart_rate_bpm; state.alarm = null; } },
+  board_entered({ index, name }, _event, room) { if (room.endsWith(state.board?.board)) state.board.names.set(index, name); },
+  board_stage({ stage }, { at_ms }, room) {
+    if (!room.endsWith(state.board?.board)) return;
+    state.board.stage = stage;
+    tell(stage === 'over' ? `${state.board.name} is over.` : `${state.board.name} has begun.`, 'plain', at_ms);
+  },
   sealed({ workout, revision, totals }, { at_ms }) {
     if (!sameWorkout(workout)) return;
     Object.assign(state.workout, { stage: 'sealed', totals, sealed: { revision, at_ms } });

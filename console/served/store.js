@@ -9,6 +9,7 @@
  * @property {any|null} machine    the machine that this page holds or inspects, as its room tells it
  * @property {any|null} member     claim and visit of the member
  * @property {any|null} workout    the running or last workout, with its `series`
+ * @property {import('./reduce.js').Board|null} board   the board that this page shows
  * @property {any|null} awaiting   a claim that waits for its second sign
  * @property {Map<string, any>} stops      by machine
  * @property {Map<string, any>} commands   by machine and field
@@ -19,7 +20,7 @@
 
 /** What belongs to whoever is logged in. */
 const nothing = () => ({
-  me: null, floor: null, machine: null, member: null, workout: null, awaiting: null,
+  me: null, floor: null, machine: null, member: null, workout: null, board: null, awaiting: null,
   stops: new Map(), commands: new Map(), feed: [], alarm: null, notice: null,
 });
 

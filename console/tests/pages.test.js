@@ -239,7 +239,7 @@ test('a control shows how far it truly came', LONG, async () => {
 
 test('nothing scrolls sideways at 200 % zoom and at 320 px, and the stop stays in reach', LONG, async () => {
   for (const [width, height] of [[195, 422], [320, 640], [720, 450]]) {
-    for (const [path, role] of [['/', undefined], ['/floor.html', 'operator'], ['/phone.html', 'member']]) {
+    for (const [path, role] of [['/', undefined], ['/floor.html', 'operator'], ['/board.html', 'display'], ['/phone.html', 'member']]) {
       const page = await open(browser, hub.url, { path, role, width, height });
       if (path === '/phone.html') await page.waitForSelector('#training:not([hidden])', { timeout: SOON });
       if (path === '/floor.html') await page.waitForSelector('.tile', { timeout: SOON });
@@ -253,8 +253,23 @@ test('nothing scrolls sideways at 200 % zoom and at 320 px, and the stop stays i
   }
 });
 
+test('the board shows who agreed to be named, the best first, and moves on', LONG, async () => {
+  const page = await open(browser, hub.url, { path: '/board.html', role: 'display', width: 1280, height: 800 });
+  const standings = () => page.locator('.standing').evaluateAll((lines) => lines.map((line) => ({
+    who: line.querySelector('.who').textContent, rank: Number(line.querySelector('.rank').textContent), share: Number(line.querySelector('.share').style.getPropertyValue('--share')),
+  })));
+  const first = await until(async () => { const lines = await standings(); return lines.length >= 3 && lines[0].share > 0 ? lines : null; }, 60_000);
+  // The demo's members with consent have one-word handles; a member without is nowhere in the room's frames.
+  assert.ok(first.every(({ who }) => /^[A-Z][a-z]+$/.test(who)), JSON.stringify(first));
+  assert.deepEqual(first.map(({ share }) => share), first.map(({ share }) => share).toSorted((a, b) => b - a));
+  assert.equal(first[0].rank, 1);
+  const score = await words(page, '.standing .score');
+  await until(async () => (await words(page, '.standing .score')) !== score, SOON);
+  await page.context().close();
+});
+
 test('light and dark are two looks, and both show something', LONG, async () => {
-  for (const [path, role] of [['/', undefined], ['/floor.html', 'operator'], ['/phone.html', 'member']]) {
+  for (const [path, role] of [['/', undefined], ['/floor.html', 'operator'], ['/board.html', 'display'], ['/phone.html', 'member']]) {
     const looks = [];
     for (const scheme of /** @type {const} */ (['light', 'dark'])) {
       const page = await open(browser, hub.url, { path, role, scheme, width: 1440, height: 900 });

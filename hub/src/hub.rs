@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use config::{Config, Rate};
 use protocol::frame::Role;
 use protocol::text::Text;
-use protocol::{CloseReason, ErrorCode, GatewayId, GymId, MachineId, MemberId, TenantId};
-use room::input::{MachineRecord, MemberRecord, SourceHandle};
+use protocol::{BoardId, CloseReason, ErrorCode, GatewayId, GymId, MachineId, MemberId, TenantId};
+use room::input::{BoardRecord, MachineRecord, MemberRecord, SourceHandle};
 use room::{Input, MemberInput};
 use storage::{Recorder, Store, StoreError};
 
@@ -115,6 +115,22 @@ impl Hub {
         self.to_gym(gym, Input::MachineKnown { record: Box::new(record) });
     }
 
+    /// A board was made or changed, or read at start.
+    pub fn add_board(&self, gym: GymId, record: BoardRecord) {
+        self.registry.add_board(record.board, gym);
+        for part in &record.parts {
+            self.registry.member_known_in(part.member, gym);
+        }
+        self.to_gym(gym, Input::BoardKnown { record: Box::new(record) });
+    }
+
+    /// A board was taken down.
+    pub fn remove_board(&self, board: BoardId) {
+        if let Some(gym) = self.registry.board(board) {
+            self.to_gym(gym, Input::BoardRemoved { board });
+        }
+    }
+
     /// A machine was taken out of its gym.
     pub fn remove_machine(&self, machine: MachineId) {
         if let Some(place) = self.registry.machine(machine) {
@@ -160,13 +176,7 @@ impl Hub {
     /// The store's.
     pub async fn read_member(&self, tenant: TenantId, member: MemberId) -> Result<MemberRecord, StoreError> {
         let stored = self.store.member(tenant, member).await?;
-        let record = stored.map(|stored| MemberRecord {
-            handle: stored.handle,
-            wall_consent: stored.consents.wall,
-            teams: stored.teams,
-            ceiling_bpm: stored.ceiling_bpm,
-            achievements: stored.achievements,
-        });
+        let record = stored.map(|stored| crate::seed::member_record(&stored));
         if let Some(record) = &record {
             self.registry.add_member(member, tenant, Arc::new(record.clone()));
         }

@@ -131,6 +131,7 @@ impl Keeper {
                 Fact::LoggedSet { id, workout, member, logged_at_ms, set: Box::new(set) }
             }
             Persist::Stop { gym, machine, stop, outcome, code, at_ms } => Fact::Stop { gym, machine, stop, outcome, code, at_ms },
+            Persist::BoardScore { board, workout, member, base, score } => Fact::BoardScore { board, workout, member, base, score },
             Persist::AddUp { workout, revision } => Fact::AddUp { workout, revision },
         }
     }

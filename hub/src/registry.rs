@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use protocol::text::Text;
-use protocol::{GatewayId, GymId, MachineId, MemberId, TenantId, WorkoutId};
+use protocol::{BoardId, GatewayId, GymId, MachineId, MemberId, TenantId, WorkoutId};
 use room::input::{MemberRecord, SourceKey};
 use uuid::Uuid;
 
@@ -65,6 +65,7 @@ pub struct Registry {
     gyms: DashMap<GymId, GymPlace>,
     machines: DashMap<MachineId, MachinePlace>,
     workouts: DashMap<WorkoutId, WorkoutPlace>,
+    boards: DashMap<BoardId, GymId>,
     members: DashMap<MemberId, MemberPlace>,
     /// Sensors of members' own devices, the oldest first.
     sensors: DashMap<MemberId, Vec<(Text<32>, GymId)>>,
@@ -79,6 +80,7 @@ impl Registry {
             gyms: DashMap::new(),
             machines: DashMap::new(),
             workouts: DashMap::new(),
+            boards: DashMap::new(),
             members: DashMap::new(),
             sensors: DashMap::new(),
         }
@@ -174,13 +176,34 @@ impl Registry {
         self.workouts.get(&workout).map(|place| *place)
     }
 
-    /// The member trains in this gym now.
-    pub fn member_in(&self, member: MemberId, gym: GymId) {
+    /// A board stands in a gym.
+    pub fn add_board(&self, board: BoardId, gym: GymId) {
+        self.boards.insert(board, gym);
+    }
+
+    /// A board is no more.
+    pub fn remove_board(&self, board: BoardId) {
+        self.boards.remove(&board);
+    }
+
+    /// The gym that a board stands in.
+    #[must_use]
+    pub fn board(&self, board: BoardId) -> Option<GymId> {
+        self.boards.get(&board).map(|gym| *gym)
+    }
+
+    /// The member has something in this gym, such as a place on a board, wherever they are now.
+    pub fn member_known_in(&self, member: MemberId, gym: GymId) {
         let tenant = self.gym(gym).map(|place| place.tenant);
         let mut place = self.members.entry(member).or_default();
-        place.gym = Some(gym);
         place.gyms.insert(gym);
         place.tenant = place.tenant.or(tenant);
+    }
+
+    /// The member trains in this gym now.
+    pub fn member_in(&self, member: MemberId, gym: GymId) {
+        self.member_known_in(member, gym);
+        self.members.entry(member).or_default().gym = Some(gym);
     }
 
     /// The gym where the member was last seen.

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use room::Input;
-use room::input::{MachineRecord, WorkoutRange, WorkoutRecord};
-use storage::{GymSeed, MachineSeed, StoreError, VisitRecord, WorkoutDetail};
+use room::board::{STAYS_MS, amount};
+use room::input::{BoardPart, BoardRecord, MachineRecord, MemberRecord, WorkoutRange, WorkoutRecord};
+use storage::{BoardSeed, GymSeed, MachineSeed, StoreError, VisitRecord, WorkoutDetail};
 
 use crate::auth::Revoked;
 use crate::hub::Hub;
@@ -25,8 +26,12 @@ pub(crate) async fn load(hub: &Hub) -> Result<(), StoreError> {
     }
     let gyms = hub.store.all_gyms().await?;
     for found in &gyms {
-        if let Some(seed) = hub.store.gym_seed(found.gym.gym).await? {
+        let gym = found.gym.gym;
+        if let Some(seed) = hub.store.gym_seed(gym).await? {
             open(hub, seed);
+        }
+        for seed in hub.store.board_seeds(gym, crate::clock::at_ms() - STAYS_MS).await? {
+            hub.add_board(gym, board_record(seed));
         }
     }
     tracing::info!(gyms = gyms.len(), "gyms are open");
@@ -49,6 +54,32 @@ fn open(hub: &Hub, seed: GymSeed) {
     // Last: the claim of a machine goes on with its visit and its workout.
     for machine in seed.machines {
         hub.add_machine(gym, machine_record(machine));
+    }
+}
+
+/// A board with what was counted before.
+#[must_use]
+pub fn board_record(seed: BoardSeed) -> BoardRecord {
+    let storage::BoardRecord { board, name, metric, machines, starts_at_ms, ends_at_ms, every_ms, .. } = seed.record;
+    let parts = seed.scores.into_iter().map(|score| {
+        // A workout that was sealed when the node went down is settled by its totals.
+        let sealed = || score.totals.map(|totals| amount(metric, &totals).saturating_sub(score.base));
+        let (workout, member, base) = (score.workout, score.member, score.base);
+        BoardPart { workout, member, base, score: score.score.or_else(sealed), name: score.name }
+    });
+    BoardRecord { board, name, metric, machines, starts_at_ms, ends_at_ms, every_ms, parts: parts.collect() }
+}
+
+/// A member as rooms want them.
+#[must_use]
+pub fn member_record(stored: &storage::MemberRecord) -> MemberRecord {
+    MemberRecord {
+        handle: stored.handle.clone(),
+        wall_consent: stored.consents.wall,
+        teams: stored.teams.clone(),
+        ceiling_bpm: stored.ceiling_bpm,
+        achievements: stored.achievements.clone(),
+        max_heart_rate_bpm: stored.max_heart_rate_bpm,
     }
 }
 

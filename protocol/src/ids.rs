@@ -52,6 +52,8 @@ ids! {
     TeamId
     /// One member's training.
     WorkoutId
+    /// A board: a leaderboard or the board of a class.
+    BoardId
     /// A member's stay in a gym.
     VisitId
     /// One connection's life.

@@ -71,6 +71,13 @@ pub const SEAL_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
 /// A workout or visit without a sign of life ends after this time (not while a link is lost).
 pub const ABANDONED_AFTER_MS: i64 = 10 * 60 * 1000;
 
+/// Rows of a board's tick; whoever is below is counted, and counts on.
+pub const BOARD_ROWS_MAX: usize = 50;
+/// Members on one board; whoever comes later is not on it.
+pub const BOARD_ENTRIES_MAX: usize = 2_000;
+/// Boards of one gym that are not over for a day; more are refused.
+pub const BOARDS_PER_GYM_MAX: usize = 64;
+
 const _: () = assert!(HELLO_BYTES_MAX < MESSAGE_BYTES_MAX);
 const _: () = assert!(TOKEN_BYTES_MAX < HELLO_BYTES_MAX);
 const _: () = assert!(BATCH_READINGS_MAX * 2 <= ITEMS_MAX);

@@ -7,9 +7,9 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{GymId, MachineId, MemberId, WorkoutId};
+use crate::{BoardId, GymId, MachineId, MemberId, WorkoutId};
 
-/// A thing that sessions watch. On the wire `floor:GYM`, `machine:MACHINE`, `workout:WORKOUT` or `member:MEMBER`.
+/// A thing that sessions watch. On the wire `floor:GYM`, `machine:MACHINE`, `workout:WORKOUT`, `member:MEMBER` or `board:BOARD`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RoomName {
     /// All machines of a gym with their availability and latest values, conflated per tick.
@@ -20,11 +20,13 @@ pub enum RoomName {
     Workout(WorkoutId),
     /// What concerns one member on all their devices: claim, visit, workouts, alarms.
     Member(MemberId),
+    /// Who did how much while a class or a contest runs, conflated per tick.
+    Board(BoardId),
 }
 
 /// The text is not the name of a room that this hub serves.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a room: write floor:, machine:, workout: or member: and a UUID")]
+#[error("`{0}` is not a room: write floor:, machine:, workout:, member: or board: and a UUID")]
 pub struct NotARoom(String);
 
 impl RoomName {
@@ -36,6 +38,7 @@ impl RoomName {
             Self::Machine(_) => "machine",
             Self::Workout(_) => "workout",
             Self::Member(_) => "member",
+            Self::Board(_) => "board",
         }
     }
 }
@@ -47,6 +50,7 @@ impl fmt::Display for RoomName {
             Self::Machine(id) => id.0,
             Self::Workout(id) => id.0,
             Self::Member(id) => id.0,
+            Self::Board(id) => id.0,
         };
         write!(f, "{}:{id}", self.kind())
     }
@@ -63,6 +67,7 @@ impl FromStr for RoomName {
             "machine" => Ok(Self::Machine(MachineId(id))),
             "workout" => Ok(Self::Workout(WorkoutId(id))),
             "member" => Ok(Self::Member(MemberId(id))),
+            "board" => Ok(Self::Board(BoardId(id))),
             _ => Err(unknown()),
         }
     }
@@ -86,7 +91,7 @@ impl JsonSchema for RoomName {
         "RoomName".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^(floor|machine|workout|member):[0-9a-f-]{36}$",
-            "description": "A room: `floor:GYM`, `machine:MACHINE`, `workout:WORKOUT`, `member:MEMBER`." })
+        json_schema!({ "type": "string", "pattern": "^(floor|machine|workout|member|board):[0-9a-f-]{36}$",
+            "description": "A room: `floor:GYM`, `machine:MACHINE`, `workout:WORKOUT`, `member:MEMBER`, `board:BOARD`." })
     }
 }

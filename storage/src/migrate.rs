@@ -14,12 +14,20 @@ struct Migration {
     postgres: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    agrees: 1,
-    sqlite: include_str!("../migrations/sqlite/0001_house.sql"),
-    postgres: include_str!("../migrations/postgres/0001_house.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        agrees: 1,
+        sqlite: include_str!("../migrations/sqlite/0001_house.sql"),
+        postgres: include_str!("../migrations/postgres/0001_house.sql"),
+    },
+    Migration {
+        version: 4,
+        agrees: 1,
+        sqlite: include_str!("../migrations/sqlite/0004_boards.sql"),
+        postgres: include_str!("../migrations/postgres/0004_boards.sql"),
+    },
+];
 
 /// Serialises nodes that start together; any number that nobody else uses in the database.
 const LOCK: i64 = 0x5370_6f74_7465_7201;

@@ -4,7 +4,7 @@ use protocol::frame::{
     Event, MachineFault, ReleaseReason, RepDetail, ServerFrame, SetDetail, Severity, StrokeDetail, Totals, VisitState, WorkoutStage,
 };
 use protocol::text::Text;
-use protocol::{EventId, GymId, MachineId, MemberId, Reading, RoomName, SessionId, StopId, TicketId, VisitId, WorkoutId};
+use protocol::{BoardId, EventId, GymId, MachineId, MemberId, Reading, RoomName, SessionId, StopId, TicketId, VisitId, WorkoutId};
 
 use crate::input::{SourceHandle, SourceKey, WorkoutRange};
 
@@ -148,6 +148,8 @@ pub enum Persist {
     LoggedSet { id: EventId, workout: WorkoutId, member: MemberId, logged_at_ms: i64, set: SetDetail },
     /// A stop and its outcome, for the audit.
     Stop { gym: GymId, machine: MachineId, stop: StopId, outcome: protocol::frame::StopOutcome, code: Option<u8>, at_ms: i64 },
+    /// What a workout brings to a board: from where it counted, and what it came to once that is settled.
+    BoardScore { board: BoardId, workout: WorkoutId, member: MemberId, base: u32, score: Option<u32> },
     /// Asks the store to add up an ended workout; answers with `Input::TotalsKnown`.
     AddUp { workout: WorkoutId, revision: u32 },
 }
@@ -162,6 +164,8 @@ pub enum Tell {
     Gym { gym: GymId, input: Box<crate::input::Input> },
     /// Reads a member's record from the store; comes back as `Input::MemberKnown`.
     LookUpMember { gym: GymId, member: MemberId },
+    /// A board is no more: nobody is led to it.
+    ForgetBoard { board: BoardId },
 }
 
 /// Things counted.

@@ -120,6 +120,12 @@ impl Floor {
         self.places.get(usize::from(index)).map_or_else(|| (0, Reading::new()), |place| place.latest.shown(now.mono_ms))
     }
 
+    /// The heart rate that may be shown of a machine's member, if it is fresh.
+    #[must_use]
+    pub fn heart_rate(&self, index: u16, now: Now) -> Option<i32> {
+        self.places.get(usize::from(index))?.latest.fresh(Field::HeartRate, now.mono_ms)
+    }
+
     /// Once each 500 ms, the rows with news; empty in between. Call at each tick of time.
     pub fn tick(&mut self, now: Now) -> Vec<FloorRow> {
         if now.mono_ms < self.next_mono_ms {

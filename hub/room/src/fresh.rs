@@ -76,6 +76,13 @@ impl Latest {
         (u32::try_from(age_ms).unwrap_or(u32::MAX), reading)
     }
 
+    /// The value of a field, if it is fresh.
+    #[must_use]
+    pub fn fresh(&self, field: Field, mono_ms: i64) -> Option<i32> {
+        let held = self.fields.iter().find(|held| held.0 == field)?;
+        (freshness(field, mono_ms - held.2) == Freshness::Fresh).then_some(held.1)
+    }
+
     /// When the newest value was taken.
     #[must_use]
     pub fn taken_mono_ms(&self) -> Option<i64> {

@@ -5,6 +5,7 @@
 //! true of a member across gyms is asked of the member room. The rules stand in files of their own: `claim`, `control`, `stop`, `visit`;
 //! the files under `gym/` say which input touches what.
 
+mod boards;
 mod command;
 mod joins;
 mod links;
@@ -16,9 +17,10 @@ use std::collections::BTreeMap;
 
 use protocol::frame::{Availability, EventBody, OpenTicket, Role};
 use protocol::text::Text;
-use protocol::{ErrorCode, GymId, MachineId, MemberId, RoomName, SessionId, TenantId, WorkoutId};
+use protocol::{BoardId, ErrorCode, GymId, MachineId, MemberId, RoomName, SessionId, TenantId, WorkoutId};
 
 use crate::availability;
+use crate::board::Board;
 use crate::code::Codes;
 use crate::draw::Draw;
 use crate::effect::Effect;
@@ -81,6 +83,7 @@ pub struct Gym {
     public: Head,
     staff: Head,
     proposals: Vec<command::Proposal>,
+    boards: BTreeMap<BoardId, Board>,
 }
 
 use readings::Connection;
@@ -107,6 +110,7 @@ impl Gym {
             public: Head::new(room, draw),
             staff: Head::new(room, draw),
             proposals: Vec::new(),
+            boards: BTreeMap::new(),
             seed,
         }
     }
@@ -161,6 +165,8 @@ impl Gym {
             Input::MemberKnown { member, record } => self.member_known(turn, member, record),
             Input::MachineKnown { record } => self.machine_known(turn, *record),
             Input::MachineRemoved { machine } => self.machine_removed(turn, machine),
+            Input::BoardKnown { record } => self.board_known(turn, *record),
+            Input::BoardRemoved { board } => self.board_removed(turn, board),
             Input::VisitKnown { member, visit, started_at_ms, machines } => {
                 let known = Visit::known(visit, started_at_ms, machines, now.mono_ms);
                 self.visit_known(turn, member, known);
@@ -184,6 +190,7 @@ impl Gym {
             self.slow_mono_ms = turn.now.mono_ms + SLOW_MS;
             self.claims_tick(turn);
             self.people_tick(turn);
+            self.boards_tick(turn);
         }
         self.floor_tick(turn);
     }

@@ -7,7 +7,7 @@ use protocol::frame::{
     MachineState, Propose, Release, RepDetail, Role, SecondSign, SetDetail, Stop, StopAnswer, StrokeDetail,
 };
 use protocol::text::Text;
-use protocol::{GatewayId, GymId, MachineId, MemberId, Reading, RoomName, SeqRanges, SessionId, TeamId, TenantId, WorkoutId};
+use protocol::{BoardId, GatewayId, GymId, MachineId, MemberId, Reading, RoomName, SeqRanges, SessionId, TeamId, TenantId, WorkoutId};
 use uuid::Uuid;
 
 /// The two clocks, read once per drain of a shard's inbox.
@@ -76,6 +76,44 @@ pub struct MemberRecord {
     pub ceiling_bpm: Option<u16>,
     /// Names of achievements earned before.
     pub achievements: Vec<Text<64>>,
+    /// The member's own maximum, for zones on boards.
+    pub max_heart_rate_bpm: Option<u16>,
+}
+
+/// A board as the store has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoardRecord {
+    /// The board.
+    pub board: BoardId,
+    /// Its name.
+    pub name: Text<64>,
+    /// What it counts.
+    pub metric: protocol::frame::BoardMetric,
+    /// Machines whose workouts count; empty for all of the gym.
+    pub machines: Vec<MachineId>,
+    /// When counting begins, UTC.
+    pub starts_at_ms: i64,
+    /// When it ends.
+    pub ends_at_ms: i64,
+    /// How often watchers are told, 500 to 1,000 ms.
+    pub every_ms: u16,
+    /// What was counted before a restart.
+    pub parts: Vec<BoardPart>,
+}
+
+/// What one workout brought to a board, as the store has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoardPart {
+    /// The workout.
+    pub workout: WorkoutId,
+    /// Whose.
+    pub member: MemberId,
+    /// What the workout had before it counted.
+    pub base: u32,
+    /// What it came to, once that is settled.
+    pub score: Option<u32>,
+    /// The member's handle, where walls may show it.
+    pub name: Option<Text<48>>,
 }
 
 /// A workout that was running when the node went down, as the store has it.
@@ -218,6 +256,10 @@ pub enum Input {
     MachineKnown { record: Box<MachineRecord> },
     /// A machine was taken out of the gym.
     MachineRemoved { machine: MachineId },
+    /// A board was made, changed, or read from the store at start.
+    BoardKnown { record: Box<BoardRecord> },
+    /// A board was taken down.
+    BoardRemoved { board: BoardId },
     /// A visit that was active before the restart; comes before the workouts and machines of its gym.
     VisitKnown { member: MemberId, visit: protocol::VisitId, started_at_ms: i64, machines: Vec<MachineId> },
     /// A workout that ran before the restart; comes before the machines of its gym, whose claims go on with it.

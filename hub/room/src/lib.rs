@@ -8,6 +8,7 @@
 pub mod ack;
 pub mod alarm;
 pub mod availability;
+pub mod board;
 mod claim;
 pub mod classes;
 pub mod clock;

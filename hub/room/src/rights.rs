@@ -143,6 +143,7 @@ rights! {
         RoomMachine "room.machine"       [Holder    SameTeam      No        SameGym   No          No          No       No];
         RoomWorkout "room.workout"       [Own       SameTeam      No        No        No          No          No       No];
         RoomMember "room.member"         [Own       SameTeam      No        No        No          No          No       No];
+        RoomBoard "room.board"           [SameGym   SameGym       SameGym   SameGym   No          No          SameGym  No];
     }
     "route" {
         HttpGymWrite "http.gym.write"                  [No      No        No        No        No          No          No       Tenant];
@@ -163,6 +164,8 @@ rights! {
         HttpVisitRead "http.visit.read"                [Own     SameTeam  No        No        No          No          No       Tenant];
         HttpWorkoutRead "http.workout.read"            [Own     SameTeam  No        No        No          No          No       Tenant];
         HttpSampleRead "http.sample.read"              [Own     SameTeam  No        No        No          No          No       Tenant];
+        HttpBoardWrite "http.board.write"              [No      SameGym   SameGym   SameGym   No          No          No       Tenant];
+        HttpBoardRead "http.board.read"                [SameGym SameGym   SameGym   SameGym   No          No          SameGym  Tenant];
         HttpEventRead "http.event.read"                [No      No        No        No        No          No          No       Tenant];
         HttpRevoke "http.revoke"                       [No      No        No        No        No          No          No       Tenant];
     }

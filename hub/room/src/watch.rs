@@ -30,12 +30,15 @@ impl Watchers {
     /// Puts a session into a room, or replaces it there. Returns the class it had there before.
     pub(crate) fn join(&mut self, room: RoomName, watcher: Watcher) -> Option<u8> {
         let session = watcher.session;
-        let watchers = self.rooms.entry(room).or_default();
-        if let Some(before) = watchers.iter_mut().find(|before| before.session == session) {
+        let (watchers, rooms) = (self.rooms.entry(room).or_default(), self.sessions.entry(session).or_default());
+        // The session's own short list says whether it is there: a class start brings thousands into one room.
+        if rooms.contains(&room)
+            && let Some(before) = watchers.iter_mut().find(|before| before.session == session)
+        {
             return Some(std::mem::replace(before, watcher).class);
         }
         watchers.push(watcher);
-        self.sessions.entry(session).or_default().push(room);
+        rooms.push(room);
         None
     }
 

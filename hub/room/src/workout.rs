@@ -259,6 +259,12 @@ impl Workout {
         })
     }
 
+    /// Whether its totals are the store's.
+    #[must_use]
+    pub const fn is_sealed(&self) -> bool {
+        self.sealed.is_some()
+    }
+
     /// As it is, with its last 15 minutes.
     #[must_use]
     pub fn snapshot(&self) -> WorkoutSnapshot {

@@ -14,10 +14,10 @@ use hub::Node;
 use hub::auth::{TokenRequest, personas};
 use loadtest::gym::floor;
 use loadtest::{GymPlan, SimulatedGym, SimulatedMember};
-use protocol::frame::Role;
+use protocol::frame::{BoardMetric, Role};
 use protocol::text::Text;
-use protocol::{GatewayId, MachineId, MemberId};
-use storage::{Consents, GatewayRecord, GymRecord, MachineRecord, MemberRecord, TeamRecord, Units};
+use protocol::{BoardId, GatewayId, MachineId, MemberId};
+use storage::{BoardRecord, Consents, GatewayRecord, GymRecord, MachineRecord, MemberRecord, TeamRecord, Units};
 use uuid::Uuid;
 
 use super::serve;
@@ -109,10 +109,24 @@ async fn provision(node: &Node) -> anyhow::Result<()> {
     let team = TeamRecord { team: personas::TEAM, name: Text::cut("Demo team"), sport: None, staff: vec![], members };
     hub.store.put_teams(tenant, &[team]).await?;
     hub.add_gym(gym, tenant, name);
+    let board = board();
+    hub.store.put_boards(tenant, std::slice::from_ref(&board)).await?;
     for stored in hub.store.machines(tenant, gym).await? {
         hub.add_machine(gym, hub::seed::machine_record(stored));
     }
+    if let Some(seed) = hub.store.board(tenant, board.board).await? {
+        hub.add_board(gym, hub::seed::board_record(seed));
+    }
     Ok(())
+}
+
+/// Who rode, ran and rowed farthest since the demo began.
+fn board() -> BoardRecord {
+    let board = BoardId(Uuid::from_u128(personas::GYM.0.as_u128() + 0x4_0000));
+    let starts_at_ms = hub::clock::at_ms();
+    let ends_at_ms = starts_at_ms + i64::try_from(TOKEN_LIFE.as_millis()).unwrap_or(i64::MAX);
+    let (name, metric) = (Text::cut("Farthest today"), BoardMetric::Distance);
+    BoardRecord { board, gym: personas::GYM, name, metric, machines: vec![], starts_at_ms, ends_at_ms, every_ms: 500 }
 }
 
 /// The personas who train, and two dozen others; every second one shows a handle on the wall.
@@ -125,6 +139,7 @@ fn people() -> Vec<MemberRecord> {
         if index % 2 == 0 {
             record.handle = Some(Text::cut(HANDLES[(index / 2) as usize % HANDLES.len()]));
             record.consents = Consents { wall: true, ..Consents::default() };
+            record.max_heart_rate_bpm = Some(195);
         }
         record
     });
@@ -169,6 +184,7 @@ fn links(node: &Node) -> anyhow::Result<()> {
     let links = [
         ("start here", "/"),
         ("the floor wall", "/floor#as=display"),
+        ("today's board", "/board#as=display"),
         ("for operators", "/floor#as=operator"),
         ("a phone", "/phone#as=member"),
         ("numbers", "/metrics"),

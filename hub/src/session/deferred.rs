@@ -106,6 +106,10 @@ impl Session {
                     Ok(About { member: place.holder.map(|(holder, _)| holder), home: Some(home) })
                 }
                 RoomName::Workout(workout) => self.about_workout(workout).ok_or(ErrorCode::NoSuchRoom),
+                RoomName::Board(board) => {
+                    let gym = self.hub.registry.board(board).ok_or(ErrorCode::NoSuchRoom)?;
+                    nobody(Some(self.home_of(gym).ok_or(ErrorCode::NoSuchRoom)?))
+                }
                 RoomName::Member(member) => Ok(About { member: Some(member), home: None }),
             },
         }
@@ -167,6 +171,10 @@ fn join(hub: &Hub, peer: &Peer, req: Option<u32>, join: JoinRoom, about: &About)
             Action::RoomMachine
         }
         RoomName::Workout(_) => Action::RoomWorkout,
+        RoomName::Board(_) => {
+            object.gym = about.home.map(|home| home.gym);
+            Action::RoomBoard
+        }
         RoomName::Member(member) => {
             // Their own room is there from the first hello; anybody else's only where the store knows the member.
             let known = hub.registry.member(member).map(|(tenant, _)| tenant);

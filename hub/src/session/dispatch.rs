@@ -83,6 +83,7 @@ impl Session {
             RoomName::Floor(gym) => self.home_of(gym),
             RoomName::Machine(machine) => self.machine_and_home(machine).map(|(_, home)| home),
             RoomName::Workout(workout) => self.workout_place(workout).and_then(|place| self.home_of(place.gym)),
+            RoomName::Board(board) => self.hub.registry.board(board).and_then(|gym| self.home_of(gym)),
             RoomName::Member(member) => {
                 let tenant = self.peer.viewer.tenant;
                 return self.tell_member(member, tenant, Some(req), MemberInput::Leave { session, req, room });

@@ -84,6 +84,7 @@ impl Shard {
             }
             Tell::Gym { gym, input } => (registry.shard_of(gym.0), Order::Gym { gym, from: None, input: *input }),
             Tell::LookUpMember { gym, member } => return self.look_up(gym, member),
+            Tell::ForgetBoard { board } => return registry.remove_board(board),
         };
         if shard == self.index {
             self.again.push_back(order);

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, ControlOutcome, HeldClaim, MachineStatus, RepDetail, RoomSource, SetDetail, Severity, Sign, StopOutcome, Target};
+use super::{
+    BoardStage, Cause, ControlOutcome, HeldClaim, MachineStatus, RepDetail, RoomSource, SetDetail, Severity, Sign, StopOutcome, Target,
+};
 use crate::text::Text;
 use crate::{CommandId, EventId, GymId, MachineId, MemberId, ProposalId, StopId, TicketId, VisitId, WorkoutId};
 
@@ -176,6 +178,18 @@ pub enum EventBody {
         member: MemberId,
         /// Beats a minute.
         heart_rate_bpm: Option<u16>,
+    },
+    /// Somebody is on the board from now on; the rows of its ticks name the index.
+    BoardEntered {
+        /// Index in the board's rows.
+        index: u16,
+        /// The handle that the member agreed to show.
+        name: Text<48>,
+    },
+    /// The board began, was changed, or is over.
+    BoardStage {
+        /// Where it stands.
+        stage: BoardStage,
     },
     /// The workout is sealed with these totals, or was amended.
     Sealed {

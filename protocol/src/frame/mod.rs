@@ -4,6 +4,7 @@
 //! hub, 60-119 come from it; a retired number is not used again. New fields are appended with `#[serde(default)]`; whoever does not
 //! know them ignores them. The delivery class of what the hub sends decides what happens when the peer is slow.
 
+mod board;
 mod claim;
 mod control;
 mod event;
@@ -12,6 +13,7 @@ mod reading;
 mod session;
 mod snapshot;
 
+pub use board::*;
 pub use claim::*;
 pub use control::*;
 pub use event::*;
@@ -154,6 +156,7 @@ frames! {
         70 "floor" Live FloorTick;
         71 "saved" Live Saved;
         72 "move" Event Move;
+        79 "board" Live BoardTick;
         80 "clock_ask" Event ClockAsk;
         81 "machine_ready" Event MachineReady;
         82 "bound" Event Bound;

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Availability, Columns, ControlRanges, HeldClaim, MachineKind, MachineStatus, RoomSource, SetDetail, Severity, Totals, VisitState,
-    WorkoutStage,
+    Availability, BoardSnapshot, Columns, ControlRanges, HeldClaim, MachineKind, MachineStatus, RoomSource, SetDetail, Severity, Totals,
+    VisitState, WorkoutStage,
 };
 use crate::field::Reading;
 use crate::text::Text;
@@ -23,6 +23,8 @@ pub enum Snapshot {
     Workout(Box<WorkoutSnapshot>),
     /// One member.
     Member(MemberSnapshot),
+    /// One board.
+    Board(Box<BoardSnapshot>),
 }
 
 /// All machines of a gym.

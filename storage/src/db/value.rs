@@ -52,6 +52,7 @@ value_from! {
     protocol::MemberId => |it| Uuid it.0;
     protocol::StaffId => |it| Uuid it.0;
     protocol::TeamId => |it| Uuid it.0;
+    protocol::BoardId => |it| Uuid it.0;
     protocol::WorkoutId => |it| Uuid it.0;
     protocol::VisitId => |it| Uuid it.0;
     protocol::EventId => |it| Uuid it.0;

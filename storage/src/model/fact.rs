@@ -2,7 +2,7 @@
 
 use protocol::frame::{Event, MachineFault, ReleaseReason, SetDetail, Severity, StopOutcome, Totals, VisitState, WorkoutStage};
 use protocol::text::Text;
-use protocol::{EventId, GymId, MachineId, MemberId, RoomName, StopId, TicketId, VisitId, WorkoutId};
+use protocol::{BoardId, EventId, GymId, MachineId, MemberId, RoomName, StopId, TicketId, VisitId, WorkoutId};
 
 use super::WorkoutRange;
 
@@ -58,6 +58,9 @@ pub enum Fact {
     /// A stop and its outcome, for the audit. A later word replaces an earlier one.
     #[expect(missing_docs, reason = "the words say it")]
     Stop { gym: GymId, machine: MachineId, stop: StopId, outcome: StopOutcome, code: Option<u8>, at_ms: i64 },
+    /// What a workout brings to a board. From where it counts is said once and stays; what it came to may follow.
+    #[expect(missing_docs, reason = "the words say it")]
+    BoardScore { board: BoardId, workout: WorkoutId, member: MemberId, base: u32, score: Option<u32> },
     /// Asks to add up an ended workout from what is stored; answered by [`crate::Report::TotalsKnown`].
     #[expect(missing_docs, reason = "the words say it")]
     AddUp { workout: WorkoutId, revision: u32 },

@@ -1,11 +1,13 @@
 //! Words of storage: what comes in (rows, facts), what goes out (reports), what is asked and answered (records).
 
+mod board;
 mod fact;
 mod record;
 mod report;
 mod row;
 mod training;
 
+pub use board::*;
 pub use fact::Fact;
 pub use record::*;
 pub use report::{Rejection, Report};

@@ -159,6 +159,9 @@ pub struct MemberRecord {
     /// Heart-rate ceiling.
     #[serde(default)]
     pub ceiling_bpm: Option<u16>,
+    /// The member's own maximum, for zones on boards.
+    #[serde(default)]
+    pub max_heart_rate_bpm: Option<u16>,
     /// Teams the member is in.
     #[serde(default)]
     pub teams: Vec<TeamId>,
@@ -172,7 +175,16 @@ impl MemberRecord {
     #[must_use]
     pub fn new(member: MemberId) -> Self {
         let (consents, units) = (Consents::default(), Units::default());
-        Self { member, handle: None, consents, units, ceiling_bpm: None, teams: Vec::new(), achievements: Vec::new() }
+        Self {
+            member,
+            handle: None,
+            consents,
+            units,
+            ceiling_bpm: None,
+            max_heart_rate_bpm: None,
+            teams: Vec::new(),
+            achievements: Vec::new(),
+        }
     }
 }
 

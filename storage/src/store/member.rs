@@ -10,7 +10,7 @@ use crate::db::{Row, values};
 use crate::error::StoreError;
 use crate::model::{Consents, MemberRecord, StaffRecord, TeamRecord};
 
-const MEMBER_COLUMNS: &str = "member, handle, wall, processing, health, marketing, units, ceiling_bpm";
+const MEMBER_COLUMNS: &str = "member, handle, wall, processing, health, marketing, units, ceiling_bpm, max_heart_rate_bpm";
 
 impl Store {
     /// A member of the tenant with teams and achievements.
@@ -113,6 +113,7 @@ fn member_of(row: &Row, operation: &'static str) -> Result<MemberRecord, StoreEr
         },
         units: row.word(operation, 6)?,
         ceiling_bpm: row.opt_number(operation, 7)?,
+        max_heart_rate_bpm: row.opt_number(operation, 8)?,
         teams: Vec::new(),
         achievements: Vec::new(),
     })

@@ -3,6 +3,7 @@
 //! What rooms decide goes through the [`crate::Recorder`] instead. A tenant that asks for another's thing gets `NotFound` or nothing, the same as
 //! for a thing that does not exist.
 
+mod board;
 mod checksum;
 mod event;
 mod gym;

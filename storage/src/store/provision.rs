@@ -87,7 +87,7 @@ impl Store {
         found(self.db.execute(DO, sql, &values![machine, tenant, at_ms]).await?, DO, machine.0)
     }
 
-    /// Creates or changes members: handle, consents, units and ceiling. Teams and achievements are not set here.
+    /// Creates or changes members: handle, consents, units, ceiling and maximum. Teams and achievements are not set here.
     ///
     /// # Errors
     /// As for gyms.
@@ -95,10 +95,10 @@ impl Store {
         const DO: &str = "provision members";
         let mut tx = self.db.begin(DO).await?;
         for member in members {
-            let sql = "insert into members (member, tenant, handle, wall, processing, health, marketing, units, ceiling_bpm)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (member) do update set handle = excluded.handle, wall = excluded.wall,
+            let sql = "insert into members (member, tenant, handle, wall, processing, health, marketing, units, ceiling_bpm, max_heart_rate_bpm)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (member) do update set handle = excluded.handle, wall = excluded.wall,
                  processing = excluded.processing, health = excluded.health, marketing = excluded.marketing, units = excluded.units,
-                 ceiling_bpm = excluded.ceiling_bpm where members.tenant = excluded.tenant";
+                 ceiling_bpm = excluded.ceiling_bpm, max_heart_rate_bpm = excluded.max_heart_rate_bpm where members.tenant = excluded.tenant";
             let consents = member.consents;
             let params = values![
                 member.member,
@@ -109,7 +109,8 @@ impl Store {
                 consents.health,
                 consents.marketing,
                 word(&member.units),
-                member.ceiling_bpm
+                member.ceiling_bpm,
+                member.max_heart_rate_bpm
             ];
             owned(&mut tx.conn(), DO, member.member.0, sql, &params).await?;
         }
@@ -160,7 +161,13 @@ impl Store {
     }
 }
 
-async fn owned(conn: &mut Conn<'_>, operation: &'static str, id: Uuid, sql: &'static str, params: &[Value]) -> Result<(), StoreError> {
+pub(super) async fn owned(
+    conn: &mut Conn<'_>,
+    operation: &'static str,
+    id: Uuid,
+    sql: &'static str,
+    params: &[Value],
+) -> Result<(), StoreError> {
     if conn.execute(operation, sql, params).await? == 0 { Err(StoreError::Conflict { operation, id }) } else { Ok(()) }
 }
 
@@ -168,7 +175,7 @@ pub(super) const fn found(rows: u64, operation: &'static str, id: Uuid) -> Resul
     if rows == 0 { Err(StoreError::NotFound { operation, id }) } else { Ok(()) }
 }
 
-async fn own_gym(conn: &mut Conn<'_>, operation: &'static str, tenant: TenantId, gym: GymId) -> Result<(), StoreError> {
+pub(super) async fn own_gym(conn: &mut Conn<'_>, operation: &'static str, tenant: TenantId, gym: GymId) -> Result<(), StoreError> {
     let row = conn.fetch_one(operation, "select 1 from gyms where gym = $1 and tenant = $2", &values![gym, tenant]).await?;
     found(row.is_some().into(), operation, gym.0)
 }

@@ -110,6 +110,11 @@ async fn write(conn: &mut Conn<'_>, known: &Known, fact: &Fact) -> Result<(), St
             )
         }
         Fact::Event { gym, room, member, event } => return write_event(conn, *gym, *room, *member, event).await,
+        Fact::BoardScore { board, workout, member, base, score } => (
+            "insert into board_scores (board, workout, member, base, score) values ($1, $2, $3, $4, $5)
+             on conflict (board, workout) do update set score = excluded.score where excluded.score is not null",
+            values![*board, *workout, *member, *base, *score].into(),
+        ),
         Fact::Ticket { gym, machine, ticket, severity, fault, at_ms } => (
             "insert into tickets (ticket, gym, machine, severity, text, opened_at_ms) values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
             values![*ticket, *gym, *machine, word(severity), &fault_text(fault), *at_ms].into(),

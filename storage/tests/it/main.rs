@@ -69,6 +69,8 @@ conformance! {
     store::facts_are_idempotent_and_seed_a_gym,
     store::events_follow_a_cursor_and_age_by_kind,
     store::keys_and_revocations_are_kept,
+    board::a_board_is_put_changed_and_taken_down_by_its_own_tenant,
+    board::what_a_board_counted_is_kept_once_and_named_only_with_consent,
     training::totals_equal_an_independent_recompute,
     training::late_rows_amend_a_sealed_workout,
     training::samples_come_by_page_range_and_resolution,

@@ -79,6 +79,7 @@ impl Gym {
                 Some(member) => (true, Action::RoomWorkout, self.member_object(member)),
                 None => return Err(ErrorCode::NoSuchRoom),
             },
+            RoomName::Board(id) => (self.boards.contains_key(&id), Action::RoomBoard, self.object()),
             RoomName::Member(_) => return Err(ErrorCode::NoSuchRoom),
         };
         match allows(viewer, action, &object) {
@@ -117,6 +118,10 @@ impl Gym {
                 let (class, log) = self.admit_to_workout(id, join)?;
                 let recovery = log.recover(join.epoch, join.offset);
                 Ok(answer(class, log, recovery))
+            }
+            RoomName::Board(id) => {
+                let log = &self.boards.get(&id).ok_or(ErrorCode::NoSuchRoom)?.head.log;
+                Ok(answer(0, log, log.recover(join.epoch, join.offset)))
             }
             RoomName::Member(_) => Err(ErrorCode::NoSuchRoom),
         }
@@ -179,7 +184,7 @@ impl Gym {
                 }
             }
             RoomName::Workout(id) => self.workout_class_left(id, class),
-            RoomName::Floor(_) | RoomName::Member(_) => (),
+            RoomName::Floor(_) | RoomName::Member(_) | RoomName::Board(_) => (),
         }
     }
 
@@ -198,6 +203,7 @@ impl Gym {
                 }))
             }
             RoomName::Workout(id) => self.workout_snapshot(id),
+            RoomName::Board(id) => Some(Snapshot::Board(Box::new(self.boards.get(&id)?.snapshot(self.id(), turn.now)))),
             RoomName::Member(_) => None,
         }
     }

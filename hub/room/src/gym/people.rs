@@ -98,6 +98,7 @@ impl Gym {
 
     /// The store tells of a member, or something of them changed.
     pub(super) fn member_known(&mut self, turn: &mut Turn<'_>, member: MemberId, record: MemberRecord) {
+        self.boards_know(turn, member, &record);
         // Only members who are here are kept; whoever comes later is read then.
         let Some(here) = self.members.get_mut(&member) else { return };
         let ceiling_bpm = record.ceiling_bpm;

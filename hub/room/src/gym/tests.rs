@@ -1,5 +1,6 @@
 //! A gym with its members around it, played through inputs alone.
 
+mod boards;
 mod claims;
 mod controls;
 mod extreme;

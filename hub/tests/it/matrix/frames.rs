@@ -29,6 +29,7 @@ const FRAMES: &[(&str, &str, &str)] = &[
     ("join", "machine", "p p - g - - - -"),
     ("join", "workout", "p p - - - - - -"),
     ("join", "member", "p p - - - - - -"),
+    ("join", "board", "g g g g - - g -"),
     ("leave", "floor", "g g g g - - g -"),
     ("clock", "own device", "s - - - - - - -"),
     ("clock", "machine", "- - - - p p - -"),
@@ -78,11 +79,13 @@ fn room_kind(room: RoomName) -> &'static str {
         RoomName::Machine(_) => "machine",
         RoomName::Workout(_) => "workout",
         RoomName::Member(_) => "member",
+        RoomName::Board(_) => "board",
     }
 }
 
-fn rooms(target: &Target) -> [RoomName; 4] {
-    [RoomName::Floor(target.gym), RoomName::Machine(target.machine), RoomName::Workout(target.workout), RoomName::Member(target.member)]
+fn rooms(target: &Target) -> [RoomName; 5] {
+    let Target { gym, machine, workout, member, board, .. } = *target;
+    [RoomName::Floor(gym), RoomName::Machine(machine), RoomName::Workout(workout), RoomName::Member(member), RoomName::Board(board)]
 }
 
 #[test]
@@ -93,7 +96,7 @@ fn every_frame_and_every_kind_of_room_has_a_row() {
     let tried: BTreeSet<&str> = FRAMES.iter().filter(|row| row.0 == "join").map(|row| row.1).collect();
     assert_eq!(tried, rooms(&Target::nowhere(1)).into_iter().map(room_kind).collect());
     let schema = serde_json::to_string(&schemars::schema_for!(RoomName)).expect("JSON");
-    assert!(schema.contains("^(floor|machine|workout|member):"), "a room without rows: {schema}");
+    assert!(schema.contains("^(floor|machine|workout|member|board):"), "a room without rows: {schema}");
 }
 
 /// Errors that say no; the others say that it cannot be done now, which only who may is told.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use protocol::frame::{MachineKind, Role};
 use protocol::text::Text;
-use protocol::{MachineId, TenantId};
+use protocol::{BoardId, MachineId, TenantId};
 use reqwest::Method;
 use serde_json::{Value, json};
 use storage::MachineRecord;
@@ -55,6 +55,11 @@ const ROUTES: &[Row] = &[
     ("GET /v1/machines/{machine}/code.svg", "?code=123456", "- - - g p p - -", Seen::Status),
     ("GET /v1/machines/{machine}/maintenance", "", "- - - g - - - x", Seen::Status),
     ("POST /v1/machines/{machine}/maintenance", "", "- - - g - - - x", Seen::Status),
+    ("GET /v1/boards", "?gym={gym}", "g g g g - - g x", Seen::Status),
+    ("PUT /v1/boards", "", "- g g g - - - x", Seen::Stored),
+    ("PUT /v1/boards", "a new one in this gym", "- g g g - - - x", Seen::Stored),
+    ("GET /v1/boards/{board}", "", "g g g g - - g x", Seen::Status),
+    ("DELETE /v1/boards/{board}", "", "- g g g - - - x", Seen::Status),
     ("GET /v1/tickets", "?gym={gym}", "- - - g - - - x", Seen::Status),
     ("POST /v1/tickets/{ticket}/close", "", "- - - g - - - x", Seen::Status),
     ("GET /v1/members", "", "- - - - - - - x", Seen::Listed),
@@ -99,6 +104,7 @@ fn asked(route: &str, what: &str, target: &Target, victim: Uuid) -> Asked {
         .replace("{machine}", &target.link.to_string())
         .replace("{member}", &target.member.to_string())
         .replace("{workout}", &target.workout.to_string())
+        .replace("{board}", &target.board.to_string())
         .replace("{ticket}", &target.ticket.to_string());
     let new = !what.is_empty();
     let of = |own: Uuid| if new { Uuid::now_v7() } else { own };
@@ -110,6 +116,11 @@ fn asked(route: &str, what: &str, target: &Target, victim: Uuid) -> Asked {
         ("PUT", "/v1/machines") => items(
             json!({ "machine": of(target.machine.0), "gym": gym, "name": "Machine", "kind": "bike", "location": "Hall", "gateway": gateway }),
         ),
+        ("PUT", "/v1/boards") => {
+            let (starts_at_ms, ends_at_ms) = (hub::clock::at_ms(), hub::clock::at_ms() + 1_000);
+            items(json!({ "board": of(target.board.0), "gym": gym, "name": "Today", "metric": "energy", "starts_at_ms": starts_at_ms,
+                "ends_at_ms": ends_at_ms }))
+        }
         ("PUT", "/v1/members") => items(json!({ "member": member, "handle": "Anna" })),
         ("PUT", "/v1/staff") => items(json!({ "staff": of(A.staff()), "role": "coach", "name": "Kim", "gyms": [gym] })),
         ("PUT", "/v1/teams") => items(json!({ "team": of(target.team.0), "name": "Team", "members": [member] })),
@@ -177,9 +188,9 @@ fn was_refused(told: &Told, seen: Seen) -> bool {
 
 /// An answer without the id that was asked for.
 fn nameless(told: &Told, target: &Target) -> String {
-    let Target { gym, machine, link, workout, member, team, ticket, gateway, .. } = *target;
+    let Target { gym, machine, link, workout, member, team, ticket, gateway, board, .. } = *target;
     let mut text = format!("{} {}", told.status, told.body);
-    for id in [gym.0, machine.0, link.0, workout.0, member.0, team.0, ticket.0, gateway.0] {
+    for id in [gym.0, machine.0, link.0, workout.0, member.0, team.0, ticket.0, gateway.0, board.0] {
         text = text.replace(&id.to_string(), "ID");
     }
     text
@@ -219,6 +230,14 @@ async fn another_machine(world: &World) -> MachineId {
     machine
 }
 
+/// A board of the first gym that may be taken down.
+async fn another_board(world: &World) -> BoardId {
+    let board = BoardId(Uuid::now_v7());
+    let hub = &world.house.node().hub;
+    hub.store.put_boards(A.tenant(), &[world::board_of(A, board)]).await.expect("stored");
+    board
+}
+
 /// A member of the first tenant with a live session, whom nobody else is.
 async fn a_victim(world: &World) -> (Uuid, loadtest::Peer) {
     let mut request = world::request(Role::Member, Stance::Own);
@@ -253,6 +272,7 @@ async fn try_one(world: &World, tally: &mut Tally, row: &Row, who: (Role, Stance
     let mut target = world.target();
     if wanted && route.starts_with("DELETE") {
         target.link = another_machine(world).await;
+        target.board = another_board(world).await;
     }
     let victim = if *seen == Seen::Closed { Some(a_victim(world).await) } else { None };
     let victim_id = victim.as_ref().map_or_else(Uuid::nil, |(id, _)| *id);

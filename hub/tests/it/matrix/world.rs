@@ -9,12 +9,12 @@ use std::time::Duration;
 use hub::auth::TokenRequest;
 use hub::seed;
 use loadtest::{Options, Peer};
-use protocol::frame::{Bind, Claim, ClaimBy, ClaimState, MachineFault, MachineHello, MachineKind, Role, Severity};
+use protocol::frame::{Bind, BoardMetric, Claim, ClaimBy, ClaimState, MachineFault, MachineHello, MachineKind, Role, Severity};
 use protocol::text::Text;
 use protocol::{
-    ClientFrame, GatewayId, GymId, MachineId, MemberId, RoomName, SeqRanges, ServerFrame, TeamId, TenantId, TicketId, WorkoutId,
+    BoardId, ClientFrame, GatewayId, GymId, MachineId, MemberId, RoomName, SeqRanges, ServerFrame, TeamId, TenantId, TicketId, WorkoutId,
 };
-use storage::{Fact, GatewayRecord, GymRecord, MachineRecord, MemberRecord, StaffRecord, TeamRecord, Units};
+use storage::{BoardRecord, BoardSeed, Fact, GatewayRecord, GymRecord, MachineRecord, MemberRecord, StaffRecord, TeamRecord, Units};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -77,6 +77,9 @@ impl Side {
     pub(super) const fn team_2(self) -> TeamId {
         TeamId(self.id(12))
     }
+    pub(super) const fn board(self) -> BoardId {
+        BoardId(self.id(17))
+    }
     pub(super) const fn staff(self) -> Uuid {
         self.id(13)
     }
@@ -118,6 +121,7 @@ pub(super) struct Target {
     pub(super) team: TeamId,
     pub(super) ticket: TicketId,
     pub(super) gateway: GatewayId,
+    pub(super) board: BoardId,
 }
 
 impl Target {
@@ -134,6 +138,7 @@ impl Target {
             team: TeamId(id()),
             ticket: TicketId(id()),
             gateway: GatewayId(id()),
+            board: BoardId(id()),
         }
     }
 }
@@ -255,6 +260,7 @@ impl World {
             team: A.team(),
             ticket: A.ticket(),
             gateway: A.gateway(),
+            board: A.board(),
         }
     }
 
@@ -292,8 +298,11 @@ impl World {
         let tickets = store.tickets(tenant, A.home()).await.expect("tickets");
         let log = store.maintenance_log(tenant, A.rower()).await.expect("a log");
         let detail = store.workout(tenant, self.claim.0).await.expect("the store answers");
+        let boards = store.boards_of(tenant, A.home()).await.expect("boards");
         let logged = detail.map(|detail| (detail.record.ended_at_ms, detail.logged.len()));
-        format!("{places:?}\n{workout:?}\n{member:?}\n{gyms:?}\n{teams:?}\n{members} {machines}\n{tickets:?}\n{log:?}\n{logged:?}")
+        format!(
+            "{places:?}\n{workout:?}\n{member:?}\n{gyms:?}\n{teams:?}\n{members} {machines}\n{tickets:?}\n{log:?}\n{logged:?}\n{boards:?}"
+        )
     }
 }
 
@@ -344,10 +353,19 @@ pub(super) async fn provision(house: &TestHub, side: Side) {
     hub.store.put_staff(tenant, &[staff]).await.expect("staff");
     let team = |team, member| TeamRecord { team, name: Text::cut("Team"), sport: None, staff: vec![], members: vec![member] };
     hub.store.put_teams(tenant, &[team(side.team(), side.anna()), team(side.team_2(), side.boris())]).await.expect("teams");
+    hub.store.put_boards(tenant, &[board_of(side, side.board())]).await.expect("boards");
     for gym in [side.home(), side.away()] {
         hub.add_gym(gym, tenant, Text::cut("Gym"));
         for stored in hub.store.machines(tenant, gym).await.expect("machines") {
             hub.add_machine(gym, seed::machine_record(stored));
         }
     }
+    hub.add_board(side.home(), seed::board_record(BoardSeed { record: board_of(side, side.board()), scores: vec![] }));
+}
+
+/// A board of the first gym of a chain that counts now.
+pub(super) fn board_of(side: Side, board: BoardId) -> BoardRecord {
+    let (gym, name, starts_at_ms) = (side.home(), Text::cut("Today"), hub::clock::at_ms() / 86_400_000 * 86_400_000);
+    let (metric, ends_at_ms) = (BoardMetric::Energy, starts_at_ms + 2 * 86_400_000);
+    BoardRecord { board, gym, name, metric, machines: vec![], starts_at_ms, ends_at_ms, every_ms: 1_000 }
 }

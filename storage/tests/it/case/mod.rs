@@ -1,5 +1,6 @@
 //! The cases, by what they are about.
 
+pub(crate) mod board;
 pub(crate) mod fault;
 pub(crate) mod postgres_only;
 pub(crate) mod recorder;

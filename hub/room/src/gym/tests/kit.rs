@@ -199,7 +199,7 @@ impl World {
             match tell {
                 Tell::Member { member, input } => self.step_member(member, *input),
                 Tell::Gym { gym: GYM, input } => self.step(*input),
-                Tell::Gym { .. } | Tell::LookUpMember { .. } => (),
+                Tell::Gym { .. } | Tell::LookUpMember { .. } | Tell::ForgetBoard { .. } => (),
             }
         }
     }

@@ -23,6 +23,8 @@ use super::gyms::Measure;
 
 /// Bounds of a ceiling that can mean something, beats a minute.
 const CEILING_BPM: std::ops::RangeInclusive<u16> = 60..=230;
+/// Bounds of a maximum that a person can have.
+const MAX_HEART_RATE_BPM: std::ops::RangeInclusive<u16> = 60..=250;
 /// People in one team.
 const TEAM_PEOPLE_MAX: usize = 2000;
 
@@ -89,6 +91,10 @@ struct Member {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 60, maximum = 230, required = false)]
     ceiling_bpm: Option<u16>,
+    /// Their own maximum, beats a minute, for heart-rate zones on boards; without it no zone is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 60, maximum = 250, required = false)]
+    max_heart_rate_bpm: Option<u16>,
     /// Teams they are in; set through the teams.
     #[serde(default, skip_deserializing)]
     #[schema(value_type = Vec<Uuid>, read_only, required = false)]
@@ -105,15 +111,21 @@ fn ceiling_checked(ceiling_bpm: Option<u16>) -> Answer<()> {
 impl Member {
     fn checked(self) -> Result<MemberRecord, (Uuid, ApiError)> {
         ceiling_checked(self.ceiling_bpm).map_err(|error| (self.member.0, error))?;
-        let Self { member, handle, consents, units, ceiling_bpm, .. } = self;
-        Ok(MemberRecord { handle, consents: consents.into(), units: units.into(), ceiling_bpm, ..MemberRecord::new(member) })
+        if self.max_heart_rate_bpm.is_some_and(|bpm| !MAX_HEART_RATE_BPM.contains(&bpm)) {
+            let (low, high) = (MAX_HEART_RATE_BPM.start(), MAX_HEART_RATE_BPM.end());
+            let error = ApiError::detailed(ErrorCode::Unprocessable, format!("max_heart_rate_bpm: {low} to {high}"));
+            return Err((self.member.0, error));
+        }
+        let Self { member, handle, consents, units, ceiling_bpm, max_heart_rate_bpm, .. } = self;
+        let (consents, units) = (consents.into(), units.into());
+        Ok(MemberRecord { handle, consents, units, ceiling_bpm, max_heart_rate_bpm, ..MemberRecord::new(member) })
     }
 }
 
 impl From<MemberRecord> for Member {
     fn from(record: MemberRecord) -> Self {
-        let MemberRecord { member, handle, consents, units, ceiling_bpm, teams, .. } = record;
-        Self { member, handle, consents: consents.into(), units: units.into(), ceiling_bpm, teams }
+        let MemberRecord { member, handle, consents, units, ceiling_bpm, max_heart_rate_bpm, teams, .. } = record;
+        Self { member, handle, consents: consents.into(), units: units.into(), ceiling_bpm, max_heart_rate_bpm, teams }
     }
 }
 
@@ -141,13 +153,7 @@ impl Api {
     async fn member_again(&self, tenant: TenantId, member: MemberId) -> Answer<MemberRecord> {
         let found = self.ask("member", "members", self.store.member(tenant, member)).await?;
         let record = found.ok_or(ErrorCode::NotFound)?;
-        let known = room::input::MemberRecord {
-            handle: record.handle.clone(),
-            wall_consent: record.consents.wall,
-            teams: record.teams.clone(),
-            ceiling_bpm: record.ceiling_bpm,
-            achievements: record.achievements.clone(),
-        };
+        let known = crate::seed::member_record(&record);
         self.member_changed(tenant, member, &known);
         Ok(record)
     }
@@ -155,7 +161,7 @@ impl Api {
     /// The same for many, of whom only those matter that rooms know.
     async fn members_again(&self, tenant: TenantId, members: impl IntoIterator<Item = MemberId>) -> Answer<()> {
         for member in members {
-            if self.registry.member(member).is_some() {
+            if self.registry.member(member).is_some() || !self.registry.gyms_of_member(tenant, member).is_empty() {
                 self.member_again(tenant, member).await?;
             }
         }

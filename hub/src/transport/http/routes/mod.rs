@@ -1,5 +1,6 @@
 //! Every route, by the part of the house that it is about.
 
+mod boards;
 mod dev;
 mod disk;
 mod gyms;
@@ -21,6 +22,7 @@ pub(super) fn all() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(gyms::routes())
         .merge(machines::routes())
+        .merge(boards::routes())
         .merge(tickets::routes())
         .merge(members::routes())
         .merge(training::routes())
