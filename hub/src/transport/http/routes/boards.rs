@@ -1,7 +1,7 @@
 //! Boards: leaderboards and the boards of classes, made by staff or the operator's own service.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::State;
@@ -108,6 +108,20 @@ struct Board {
 }
 
 impl Board {
+    /// Good, and in a gym that has room for one more; `open` are the boards that each gym has.
+    fn checked_among(self, open: &mut BTreeMap<GymId, BTreeSet<BoardId>>) -> Result<BoardRecord, (Uuid, ApiError)> {
+        let id = self.board.0;
+        let record = self.checked().map_err(|error| (id, error))?;
+        let here = open.entry(record.gym).or_default();
+        here.insert(record.board);
+        if here.len() > BOARDS_PER_GYM_MAX {
+            here.remove(&record.board);
+            let full = ApiError::detailed(ErrorCode::Unprocessable, "a gym has at most 64 boards at a time: take one down first");
+            return Err((id, full));
+        }
+        Ok(record)
+    }
+
     fn checked(self) -> Result<BoardRecord, ApiError> {
         let wrong = |what: &str| Err(ApiError::detailed(ErrorCode::Unprocessable, what));
         if self.name.is_empty() {
@@ -193,17 +207,19 @@ struct OfGym {
     gym: GymId,
 }
 
-/// Creates or changes boards. Their rooms are open at once; a gym has at most 64 that are not over for a day.
+/// Creates or changes boards. Who may not write in one of the gyms writes none. Their rooms are open at once; a gym has at most 64 that are not over for a day.
 #[utoipa::path(put, path = "/v1/boards", tag = "boards", request_body = Many<Board>, responses((status = 200, body = Results)),
     extensions(("x-right" = json!("http.board.write"))))]
 async fn put_boards(State(api): State<Api>, caller: Caller, Body(many): Body<Many<Board>>) -> Answer<Json<Results>> {
-    caller.ever(Action::HttpBoardWrite)?;
-    let mut boards = Vec::new();
-    let mut open: BTreeMap<GymId, Vec<BoardId>> = BTreeMap::new();
-    for board in many.checked()? {
-        let id = board.board.0;
-        boards.push(api.board_checked(&caller, board, &mut open).await.map_err(|error| (id, error)));
+    let many = many.checked()?;
+    let mut open: BTreeMap<GymId, BTreeSet<BoardId>> = BTreeMap::new();
+    for gym in many.iter().map(|board| board.gym).collect::<BTreeSet<_>>() {
+        api.gym_of(&caller, gym, Action::HttpBoardWrite).await?;
+        let standing = api.ask("boards", "boards", api.store.boards_of(caller.tenant(), gym)).await?;
+        let since_ms = crate::clock::at_ms() - STAYS_MS;
+        open.insert(gym, standing.iter().filter(|board| board.ends_at_ms > since_ms).map(|board| board.board).collect());
     }
+    let boards = many.into_iter().map(|board| board.checked_among(&mut open)).collect();
     let (results, stored) = bulk::put(&api, caller.tenant(), boards).await?;
     for board in stored {
         if let Some(seed) = api.ask("board", "boards", api.store.board(caller.tenant(), board.board)).await? {
@@ -214,31 +230,6 @@ async fn put_boards(State(api): State<Api>, caller: Caller, Body(many): Body<Man
 }
 
 impl Api {
-    /// A board that the caller may make, in a gym that has room for it. `open` remembers what was asked of the store.
-    async fn board_checked(
-        &self,
-        caller: &Caller,
-        board: Board,
-        open: &mut BTreeMap<GymId, Vec<BoardId>>,
-    ) -> Result<BoardRecord, ApiError> {
-        let gym = board.gym;
-        caller.may(Action::HttpBoardWrite, &Object { gym: Some(gym), ..caller.of_tenant() })?;
-        let record = board.checked()?;
-        if !open.contains_key(&gym) {
-            let standing = self.ask("boards", "boards", self.store.boards_of(caller.tenant(), gym)).await?;
-            let since_ms = crate::clock::at_ms() - STAYS_MS;
-            open.insert(gym, standing.iter().filter(|board| board.ends_at_ms > since_ms).map(|board| board.board).collect());
-        }
-        let here = open.entry(gym).or_default();
-        if !here.contains(&record.board) {
-            if here.len() >= BOARDS_PER_GYM_MAX {
-                return Err(ApiError::detailed(ErrorCode::Unprocessable, "a gym has at most 64 boards at a time: take one down first"));
-            }
-            here.push(record.board);
-        }
-        Ok(record)
-    }
-
     /// A board that the caller may do this to.
     async fn board_of(&self, caller: &Caller, board: BoardId, action: Action) -> Answer<BoardSeed> {
         caller.ever(action)?;

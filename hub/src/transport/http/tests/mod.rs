@@ -38,6 +38,7 @@ pub(super) const TEAM: TeamId = TeamId(id(0xa8));
 pub(super) const TEAM_2: TeamId = TeamId(id(0xa9));
 pub(super) const WORKOUT: WorkoutId = WorkoutId(id(0xaa));
 pub(super) const VISIT: VisitId = VisitId(id(0xab));
+pub(super) const BOARD: protocol::BoardId = protocol::BoardId(id(0xb0a));
 pub(super) const TICKET: TicketId = TicketId(id(0xac));
 
 pub(super) const fn id(n: u128) -> Uuid {
@@ -179,4 +180,9 @@ impl Asking {
         }
         self.builder.header("content-type", "application/json").body(Body::from(self.body.to_string())).unwrap()
     }
+}
+
+/// A board of the first gym.
+pub(super) fn board() -> Value {
+    json!({ "items": [{ "board": BOARD, "gym": GYM, "name": "Today", "metric": "energy", "starts_at_ms": 0, "ends_at_ms": 1 }] })
 }
