@@ -12,6 +12,7 @@ import { loginForm } from '../view/login.js';
 import { makeStanding, updateStanding } from '../view/standing.js';
 import { spanText } from '../units.js';
 
+const DAY_MS = 86_400_000;
 const STAGE = { waiting: 'Starts in', running: 'Ends in', over: 'Final' };
 
 /** @type {{board: string, name: string}[]|null} */
@@ -75,8 +76,10 @@ function drawStage(board) {
   const now = hubNow();
   const until = board.stage === 'waiting' ? board.starts_at_ms : board.ends_at_ms;
   byId('stage').dataset.stage = board.stage;
-  text(byId('stage'), board.stage === 'over' ? STAGE.over : `${STAGE[board.stage]} ${spanText(until - now)}`);
+  text(byId('stage'), board.stage === 'over' ? STAGE.over : `${STAGE[board.stage]} ${remaining(until - now)}`);
 }
+
+const remaining = (ms) => (ms > 2 * DAY_MS ? `${Math.floor(ms / DAY_MS)} days` : spanText(ms));
 
 function drawStandings(board) {
   const list = byId('standings');
@@ -89,20 +92,22 @@ function drawStandings(board) {
     return { ...row, rank, name: board.names.get(row.index) ?? '', share: row.score / best, metric: board.metric, units: prefs.units };
   });
   keyed(list, lines, ({ index }) => String(index), makeStanding, updateStanding);
+  list.style.setProperty('--lines', String(Math.ceil(lines.length / 2)));
   move(list, before);
   const below = board.count - board.rows.length;
   show(byId('below'), below > 0);
   text(byId('below'), `and ${below} more`);
 }
 
-const placesOf = (list) => new Map([...list.children].map((node) => [node, node.offsetTop]));
+const placesOf = (list) => new Map([...list.children].map((node) => [node, [node.offsetLeft, node.offsetTop]]));
 
 /** Lines go to their new place rather than jump, unless somebody prefers stillness. */
 function move(list, before) {
   if (matchMedia('(prefers-reduced-motion: reduce)').matches) return;
   for (const node of list.children) {
     const from = before.get(node);
-    const by = from === undefined ? 0 : from - node.offsetTop;
-    if (by) node.animate([{ translate: `0 ${by}px` }, { translate: '0 0' }], { duration: 420, easing: 'cubic-bezier(.2,.8,.2,1)' });
+    if (!from) continue;
+    const [x, y] = [from[0] - node.offsetLeft, from[1] - node.offsetTop];
+    if (x || y) node.animate([{ translate: `${x}px ${y}px` }, { translate: '0 0' }], { duration: 420, easing: 'cubic-bezier(.2,.8,.2,1)' });
   }
 }
