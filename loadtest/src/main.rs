@@ -10,7 +10,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use loadtest::bench::{BenchArgs, Report, progress};
 use loadtest::examine;
 use loadtest::limit;
-use loadtest::scenario::{compare, fanout, idle, ingest, joins, ledger, replay, stop, storm};
+use loadtest::scenario::{compare, fanout, idle, ingest, joins, ledger, replay, slow, soak, stop, storm};
 
 /// Plays gyms, machines and phones towards a hub, and says what it found.
 #[derive(Debug, Parser)]
@@ -48,6 +48,10 @@ enum Scenario {
     Storm(storm::StormArgs),
     /// A class starts: as many sessions as descriptors allow join one room.
     Joins(joins::JoinsArgs),
+    /// Readers that never read, beside viewers who do.
+    Slow,
+    /// A small gym with churn, faults and storms: what stays when all are gone.
+    Soak(soak::SoakArgs),
     /// Plays the hub towards somebody's gateway and says what it does wrong.
     Gateway(examine::ListenArgs),
 }
@@ -92,6 +96,8 @@ impl Scenario {
             Self::Stop(_) => "stop",
             Self::Storm(_) => "storm",
             Self::Joins(_) => "joins",
+            Self::Slow => "slow",
+            Self::Soak(_) => "soak",
             Self::Gateway(_) => "gateway",
         }
     }
@@ -111,6 +117,8 @@ async fn run(cli: &Cli) -> anyhow::Result<Report> {
         Scenario::Stop(own) => stop::run(&cli.bench, own).await,
         Scenario::Storm(own) => storm::run(&cli.bench, own).await,
         Scenario::Joins(own) => joins::run(&cli.bench, own).await,
+        Scenario::Slow => slow::run(&cli.bench).await,
+        Scenario::Soak(own) => soak::run(&cli.bench, own).await,
         Scenario::Gateway(own) => examine::run(own).await,
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use protocol::CloseReason;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{Instant, timeout_at};
 
 use super::writer::Writer;
 use crate::transport::stream::Stream;
@@ -50,16 +51,27 @@ impl Exit {
     }
 }
 
-/// Says goodbye and lets the socket go, within two seconds.
+/// Says goodbye and lets the socket go, within two seconds. A peer that takes nothing is reset.
 pub async fn say_goodbye(mut stream: Stream, writer: Writer, exit: &Exit) {
     let Some(last) = exit.last_frame() else { return };
+    // What stood still for the whole deadline does not move now.
+    if exit.reason() == CloseReason::WriteTimeout {
+        return stream.abort();
+    }
     let owed = writer.ending(last);
-    let goodbye = async {
+    let told = async {
         for bytes in owed {
             stream.write_all(&bytes).await?;
         }
         stream.flush().await?;
-        stream.shutdown().await?;
+        stream.shutdown().await
+    };
+    let deadline = Instant::now() + GOODBYE_WITHIN;
+    // A peer that is gone, or does not read, learns the reason no more: nothing is owed beyond the deadline.
+    if !matches!(timeout_at(deadline, told).await, Ok(Ok(()))) {
+        return stream.abort();
+    }
+    let heard = async {
         let (mut sink, mut heard) = ([0_u8; 1024], 0);
         while heard < LINGER_BYTES_MAX {
             match stream.read(&mut sink).await? {
@@ -69,6 +81,5 @@ pub async fn say_goodbye(mut stream: Stream, writer: Writer, exit: &Exit) {
         }
         std::io::Result::Ok(())
     };
-    // A peer that is gone, or does not read, learns the reason no more: nothing is owed beyond the deadline.
-    drop(tokio::time::timeout(GOODBYE_WITHIN, goodbye).await);
+    drop(timeout_at(deadline, heard).await);
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::effects::Stepped;
 use super::inbox::{Order, Taken};
 use super::watchers::Watchers;
-use super::wheel::Wheel;
+use super::wheel::{self, Wheel};
 use crate::hub::Hub;
 use crate::keep::Keeper;
 use crate::session::Deadlines;
@@ -56,8 +56,9 @@ impl Shard {
         let shards = u32::try_from(hub.shards.len()).unwrap_or(u32::MAX);
         let session = &hub.config.session;
         let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-        let deadlines =
-            Deadlines { heartbeat_ms: ms(session.heartbeat), grace_ms: ms(session.pong_timeout), write_ms: ms(session.write_timeout) };
+        let (heartbeat_ms, grace_ms, write_ms) = (ms(session.heartbeat), ms(session.pong_timeout), ms(session.write_timeout));
+        // The wheel comes by once in a turn: it looks for a write's deadline so much earlier, so that it is kept.
+        let deadlines = Deadlines { heartbeat_ms, grace_ms, write_ms: write_ms - wheel::TURN_MS.min(write_ms / 2) };
         let tick_ms = ms(hub.config.shards.tick).max(1);
         let slices = usize::try_from(MEMBERS_TURN_MS / tick_ms).unwrap_or(1).max(1);
         Self {

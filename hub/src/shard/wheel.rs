@@ -10,7 +10,7 @@ use room::Now;
 use crate::session::{Deadlines, Peer};
 
 /// Time in which every session is looked at once.
-const TURN_MS: i64 = 1_000;
+pub(super) const TURN_MS: i64 = 1_000;
 
 /// The sessions, in slices.
 pub struct Wheel {

@@ -6,6 +6,7 @@ mod crowd;
 mod database;
 mod feeder;
 mod hub;
+mod kernel;
 mod latency;
 mod postgres;
 mod publisher;
@@ -28,6 +29,7 @@ pub use crowd::{Crowd, Seen, SentTimes, Viewer};
 pub use database::{Database, Quarantined, Range};
 pub use feeder::Feeder;
 pub use hub::{HubChild, TEST_CERTIFICATE, find_binary};
+pub use kernel::{Queue, queues_of};
 pub use latency::Latency;
 pub use postgres::{Postgres, free_port};
 pub use publisher::Publisher;
@@ -213,6 +215,12 @@ impl Bench {
     /// Where the process is gone.
     pub fn usage(&self) -> anyhow::Result<Option<(f64, u64)>> {
         self.pid().map(|pid| Ok((cpu_s(pid)?, rss_kib(pid)?))).transpose()
+    }
+
+    /// The hub's whole log, where it is ours.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.child.as_ref().map_or_else(String::new, HubChild::log)
     }
 
     /// What to add to an error: the end of the hub's log.

@@ -8,6 +8,7 @@ use protocol::frame::{Claim, ClaimBy, ClaimState, Claimed, MachineKind, Release}
 use protocol::text::Text;
 use protocol::{GymId, MachineId, RoomName, ServerFrame};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{SimulatedMember, is_free, stretch};
 use crate::gateway::{Dice, SimGateway};
@@ -23,6 +24,8 @@ pub(super) struct Life {
     pub(super) workouts: Arc<[Arc<Workout>]>,
     pub(super) dice: Dice,
     pub(super) speed: f64,
+    /// The gym closes: nobody begins any more.
+    pub(super) closing: CancellationToken,
 }
 
 /// Between two machines, and after something went wrong.
@@ -30,13 +33,18 @@ const REST_MS: u64 = 20_000;
 
 impl Life {
     pub(super) async fn live(mut self, arrives: Duration) {
-        tokio::time::sleep(arrives).await;
-        loop {
+        self.rest(arrives).await;
+        while !self.closing.is_cancelled() {
             // What goes wrong for one member (hub restarts, machine taken) is tried again after a rest, as people do.
             let trained = self.train().await;
             let rest_ms = if trained.is_ok() { REST_MS + self.dice.below(REST_MS * 2) } else { REST_MS / 4 + self.dice.below(REST_MS / 2) };
-            tokio::time::sleep(Duration::from_millis((rest_ms as f64 / self.speed) as u64)).await;
+            self.rest(Duration::from_millis((rest_ms as f64 / self.speed) as u64)).await;
         }
+    }
+
+    /// Waits, at most until the gym closes.
+    async fn rest(&self, time: Duration) {
+        drop(tokio::time::timeout(time, self.closing.cancelled()).await);
     }
 
     async fn train(&mut self) -> anyhow::Result<()> {

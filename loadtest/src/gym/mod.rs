@@ -14,10 +14,11 @@ use std::time::Duration;
 use protocol::frame::{MachineKind, MachineStatus};
 use protocol::{GymId, MachineId, MemberId};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 pub use floor::{Place, floor, spec_of};
 
-use crate::gateway::{Dice, Mischief, SimGateway};
+use crate::gateway::{Dice, Machine, Mischief, SimGateway};
 use crate::peer::Options;
 use crate::workout::Workout;
 
@@ -54,8 +55,10 @@ pub struct GymPlan {
 /// A running simulated gym.
 pub struct SimulatedGym {
     gateways: [Arc<SimGateway>; 2],
-    #[expect(dead_code, reason = "dropping it ends the members")]
     members: JoinSet<()>,
+    /// People without a login and from outside.
+    others: JoinSet<()>,
+    closing: CancellationToken,
 }
 
 impl SimulatedGym {
@@ -77,7 +80,7 @@ impl SimulatedGym {
             Arc::new(SimGateway::start(&plan.url, options, specs, plan.speed, Mischief::default(), seed))
         });
         let workouts: Arc<[Arc<Workout>]> = Workout::shipped().into_iter().map(Arc::new).collect();
-        let mut members = JoinSet::new();
+        let (mut members, mut others, closing) = (JoinSet::new(), JoinSet::new(), CancellationToken::new());
         for (number, member) in plan.members.iter().enumerate() {
             let life = member::Life {
                 url: plan.url.clone(),
@@ -87,6 +90,7 @@ impl SimulatedGym {
                 workouts: workouts.clone(),
                 dice: Dice::new(plan.seed.wrapping_mul(31).wrapping_add(number as u64)),
                 speed: plan.speed,
+                closing: closing.clone(),
             };
             let arrives = Duration::from_millis((number as f64 * ARRIVE_EVERY_MS / plan.speed) as u64);
             members.spawn(life.live(arrives));
@@ -98,10 +102,10 @@ impl SimulatedGym {
             speed: plan.speed,
             simulated: plan.members.iter().map(|member| member.member).collect(),
         };
-        members.spawn(visitors.live());
+        others.spawn(visitors.live());
         let walk_ins = WalkIns { gateways: gateways.clone(), workouts, dice: Dice::new(plan.seed ^ 0x5eed), speed: plan.speed };
-        members.spawn(walk_ins.live());
-        Self { gateways, members }
+        others.spawn(walk_ins.live());
+        Self { gateways, members, others, closing }
     }
 
     /// The gateways, for whoever wants to press a key at a machine.
@@ -110,12 +114,37 @@ impl SimulatedGym {
         &self.gateways
     }
 
+    /// Sends everybody home: who trains ends, gives the machine back and leaves. Returns when the last is gone.
+    ///
+    /// # Errors
+    /// Where somebody is still there after `patience`.
+    pub async fn close(&mut self, patience: Duration) -> anyhow::Result<()> {
+        self.others.shutdown().await;
+        self.closing.cancel();
+        let gone = async {
+            while !self.members.is_empty() {
+                self.gateways.iter().for_each(|gateway| gateway.with(|core, _| finish_all(core)));
+                // Whoever was about to begin is told again.
+                drop(tokio::time::timeout(ASK_TO_LEAVE_EVERY, self.members.join_next()).await);
+            }
+            self.gateways.iter().for_each(|gateway| gateway.with(|core, _| finish_all(core)));
+        };
+        tokio::time::timeout(patience, gone).await.map_err(|_elapsed| anyhow::anyhow!("members did not leave within {patience:?}"))
+    }
+
     /// Machines that somebody trains on now.
     #[must_use]
     pub fn busy(&self) -> usize {
         let playing =
             |gateway: &Arc<SimGateway>| gateway.with(|core, _| core.machines().iter().filter(|machine| machine.is_playing()).count());
         self.gateways.iter().map(playing).sum()
+    }
+}
+
+fn finish_all(core: &mut crate::gateway::Gateway) {
+    let playing: Vec<MachineId> = core.machines().iter().filter(|machine| machine.is_playing()).map(Machine::id).collect();
+    for machine in playing {
+        core.at(machine, |machine, out| machine.finish(out));
     }
 }
 
@@ -132,6 +161,7 @@ const WALK_INS_MOST: usize = 10;
 const WALK_IN_EVERY_MS: f64 = 2_000.0;
 /// Members arrive this far apart, so that a floor is busy before its visitor looks away.
 const ARRIVE_EVERY_MS: f64 = 1_200.0;
+const ASK_TO_LEAVE_EVERY: Duration = Duration::from_millis(200);
 
 impl WalkIns {
     async fn live(mut self) {
@@ -160,7 +190,7 @@ impl WalkIns {
     }
 }
 
-fn is_free(machine: &crate::gateway::Machine) -> bool {
+fn is_free(machine: &Machine) -> bool {
     machine.state() == MachineStatus::Idle && machine.claim().is_none() && !machine.is_playing()
 }
 

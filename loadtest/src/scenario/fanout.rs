@@ -168,7 +168,13 @@ async fn publish(
 }
 
 /// Sends a reading of each machine `hz` times a second, the machines spread over the period.
-async fn beat(mut publisher: Publisher, sent: Vec<Arc<SentTimes>>, hz: f64, reading: Reading, until: Instant) -> anyhow::Result<()> {
+pub(super) async fn beat(
+    mut publisher: Publisher,
+    sent: Vec<Arc<SentTimes>>,
+    hz: f64,
+    reading: Reading,
+    until: Instant,
+) -> anyhow::Result<()> {
     const STEPS: usize = 20;
     let writer = publisher.writer();
     let steps = if sent.len() >= STEPS { STEPS } else { 1 };

@@ -7,5 +7,7 @@ pub mod ingest;
 pub mod joins;
 pub mod ledger;
 pub mod replay;
+pub mod slow;
+pub mod soak;
 pub mod stop;
 pub mod storm;
