@@ -160,12 +160,20 @@ impl Node {
         let left = drain::drain_sessions(&self.hub, grace).await;
         // Sessions say goodbye, requests finish; only then do the shards stop, so that every row is on its way.
         self.hub.tasks.stop();
-        wait_for(|| self.hub.directory.is_empty(), grace.mul_f64(0.1)).await;
+        wait_for(|| self.nobody_is_left(), grace.mul_f64(0.1)).await;
         self.shards.cancel();
         wait_for(|| self.hub.tasks.running("shard") == 0, grace.mul_f64(0.1)).await;
         let unflushed = self.recorder.drain(deadline.saturating_duration_since(Instant::now())).await;
         let tasks = self.hub.tasks.wait(deadline.saturating_duration_since(Instant::now())).await;
         Leftover { sessions_closed: left.closed, tasks, rows: unflushed.rows, facts: unflushed.facts }
+    }
+}
+
+impl Node {
+    /// Whether every session is gone; one that came through its handshake meanwhile is closed.
+    fn nobody_is_left(&self) -> bool {
+        self.hub.directory.all().iter().for_each(|peer| peer.close(protocol::CloseReason::Drain));
+        self.hub.directory.is_empty()
     }
 }
 

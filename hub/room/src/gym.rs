@@ -6,6 +6,7 @@
 //! the files under `gym/` say which input touches what.
 
 mod boards;
+pub(crate) mod activity;
 mod command;
 mod joins;
 mod links;

@@ -36,6 +36,7 @@ pub mod workout;
 
 pub use draw::Draw;
 pub use effect::{Audience, Effect, Keep, Lane, Tell};
+pub use gym::activity::{Activity, Who};
 pub use gym::{Gym, GymSeed};
 pub use input::{Input, MemberInput, Now, Viewer};
 pub use member::{Member, MemberSeed};

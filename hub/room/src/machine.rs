@@ -81,7 +81,12 @@ impl Motion {
 
     /// Whether a fresh reading shows that it moves. Not known is not moving.
     pub(crate) fn moves(&self, mono_ms: i64) -> bool {
-        self.moving.is_some_and(|(moves, heard)| moves && mono_ms - heard <= STALE_MS)
+        self.shows(mono_ms) == Some(true)
+    }
+
+    /// What the last fresh reading shows: movement, rest, or nothing that could say.
+    pub(crate) fn shows(&self, mono_ms: i64) -> Option<bool> {
+        self.moving.filter(|(_, heard)| mono_ms - heard <= STALE_MS).map(|(moves, _)| moves)
     }
 
     /// Forgets everything: what was read before a break says nothing now.

@@ -291,6 +291,12 @@ impl Workout {
         &self.seed
     }
 
+    /// When its member last gave a sign of life.
+    #[must_use]
+    pub(crate) const fn alive_mono_ms(&self) -> i64 {
+        self.alive_mono_ms
+    }
+
     /// Where it runs.
     #[must_use]
     pub const fn station(&self) -> Station {

@@ -18,8 +18,6 @@ use super::slots::Home;
 use crate::registry::{MachinePlace, WorkoutPlace};
 use crate::shard::Order;
 
-/// A session that used a claim counts as busy for a drain until this long after.
-const BUSY_MS: i64 = 10 * 60 * 1000;
 /// Stops of one session that a shard has not looked at yet; beyond it repeats are dropped, and the next comes in 250 ms.
 const SAFETY_PENDING_MAX: u32 = 256;
 
@@ -140,7 +138,6 @@ impl Session {
         let (req, gym) = (Some(claim.req), claim.gym);
         let Some(home) = self.gym_for(req, gym, Action::Claim) else { return };
         self.home = Some(home);
-        self.peer.busy_until(crate::clock::mono_ms() + BUSY_MS);
         let (session, viewer) = (self.peer.session, self.peer.viewer.clone());
         self.tell_gym(home, req, Input::Claim { session, viewer, claim });
     }
@@ -148,7 +145,6 @@ impl Session {
     fn release(&mut self, release: Release) {
         let req = Some(release.req);
         let Some(home) = self.machine_for(req, release.machine, Action::Release) else { return };
-        self.peer.busy_until(0);
         let (session, viewer) = (self.peer.session, self.peer.viewer.clone());
         self.tell_gym(home, req, Input::Release { session, viewer, release });
     }
@@ -156,7 +152,6 @@ impl Session {
     fn check_out(&mut self, check_out: CheckOut) {
         let req = Some(check_out.req);
         let Some(home) = self.gym_for(req, check_out.gym, Action::CheckOut) else { return };
-        self.peer.busy_until(0);
         let (session, viewer) = (self.peer.session, self.peer.viewer.clone());
         self.tell_gym(home, req, Input::CheckOut { session, viewer, check_out });
     }
@@ -171,7 +166,6 @@ impl Session {
     fn control(&mut self, control: Control) {
         let req = Some(control.req);
         let Some(home) = self.machine_for(req, control.machine, Action::Control) else { return };
-        self.peer.busy_until(crate::clock::mono_ms() + BUSY_MS);
         let (session, viewer) = (self.peer.session, self.peer.viewer.clone());
         self.tell_gym(home, req, Input::Control { session, viewer, control });
     }
@@ -186,7 +180,6 @@ impl Session {
     fn end_workout(&mut self, end: EndWorkout) {
         let req = Some(end.req);
         let Some(home) = self.own_workout(req, end.workout, Action::EndWorkout) else { return };
-        self.peer.busy_until(0);
         let (session, viewer) = (self.peer.session, self.peer.viewer.clone());
         self.tell_gym(home, req, Input::EndWorkout { session, viewer, end });
     }

@@ -9,7 +9,6 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
-use protocol::frame::Role;
 use protocol::limits::ROOMS_PER_SESSION_MAX;
 use protocol::wire::Encoding;
 use protocol::{CloseReason, ServerFrame, SessionId};
@@ -45,8 +44,6 @@ pub struct Peer {
     rooms: AtomicU32,
     /// Whether readings were refused that the session has yet to ask for again.
     holds: AtomicBool,
-    /// Until when the session should be spared by a drain (a set in progress), monotonic; 0 is idle.
-    busy_mono_ms: AtomicI64,
 }
 
 /// The limits in time that the wheel keeps for every session.
@@ -79,7 +76,6 @@ impl Peer {
             under_way: AtomicU32::new(0),
             rooms: AtomicU32::new(0),
             holds: AtomicBool::new(false),
-            busy_mono_ms: AtomicI64::new(0),
         }
     }
 
@@ -183,17 +179,6 @@ impl Peer {
         self.expires_at_ms.store(expires_at_ms, Ordering::Relaxed);
     }
 
-    /// Marks the session as in the middle of something that a drain should spare for now.
-    pub fn busy_until(&self, mono_ms: i64) {
-        self.busy_mono_ms.store(mono_ms, Ordering::Relaxed);
-    }
-
-    /// Whether a machine streams or a claim was used lately.
-    #[must_use]
-    pub fn is_busy(&self, mono_ms: i64) -> bool {
-        self.busy_mono_ms.load(Ordering::Relaxed) > mono_ms || matches!(self.viewer.role, Role::Machine | Role::Gateway)
-    }
-
     /// The wheel's look at one session, about once a second: what is over ends it, silence asks for a sign of life.
     pub fn look(&self, now: room::Now, deadlines: Deadlines) {
         let blocked = self.blocked_mono_ms.load(Ordering::Relaxed);
@@ -220,6 +205,7 @@ impl Peer {
 #[cfg(test)]
 mod tests {
     use protocol::TenantId;
+    use protocol::frame::Role;
     use room::Now;
     use uuid::Uuid;
 

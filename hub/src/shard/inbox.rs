@@ -13,6 +13,7 @@ use protocol::{GymId, MemberId, SessionId, TenantId};
 use room::{Input, MemberInput};
 use tokio::sync::Notify;
 
+use super::survey::Survey;
 use crate::session::Peer;
 
 /// One part in so many of the normal lane's bound is kept behind it for what no peer repeats.
@@ -44,6 +45,8 @@ pub enum Order {
         /// The input.
         input: Input,
     },
+    /// Says what everybody of this shard's gyms is doing.
+    Survey(Survey),
     /// An input of a member.
     Member {
         /// The member.

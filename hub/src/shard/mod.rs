@@ -6,6 +6,7 @@
 
 mod effects;
 mod inbox;
+mod survey;
 mod task;
 mod watchers;
 mod wheel;
@@ -13,6 +14,7 @@ mod wheel;
 use std::sync::Arc;
 
 pub use inbox::{Inbox, Order, Refused, Taken};
+pub use survey::{Activities, Survey, survey};
 pub use task::Shard;
 pub use watchers::Watchers;
 pub use wheel::Wheel;

@@ -223,6 +223,7 @@ impl Shard {
                     self.gyms.insert(gym, opened);
                 }
             }
+            Order::Survey(survey) => survey.answer(self.gyms.values(), now),
             Order::Gym { gym, from, input } => {
                 if from.is_some_and(|session| !self.watchers.knows(session)) {
                     return;

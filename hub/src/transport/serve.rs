@@ -187,7 +187,8 @@ impl Service<Request<Incoming>> for Desk {
 impl Desk {
     fn session(&self, request: &Request<Incoming>) -> Result<(Agreed, Becomes), Box<Response<Body>>> {
         let hub = &self.front.hub;
-        if hub.is_draining() {
+        // A drain that has begun refuses nobody whose connection was accepted: the session is told to move at once.
+        if hub.tasks.stopped().is_cancelled() {
             return Err(upgrade::refusal(ErrorCode::Draining, None));
         }
         let agreed = upgrade::agree(request, &hub.config.listen.origins, false)?;

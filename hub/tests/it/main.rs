@@ -3,6 +3,7 @@
 //! Waits are for a frame or a condition, never for luck. When a [`house::TestHub`] is dropped it is drained: a session, task or row that is left fails the test.
 
 mod boards;
+mod drain;
 mod house;
 mod life;
 mod limits;

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use protocol::MachineId;
+use protocol::{MachineId, ServerFrame};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -239,14 +239,20 @@ async fn machines_go_on(shared: &Shared) -> Infallible {
     }
 }
 
-/// One connection's life; `Ok` when it was taken offline.
+/// One connection's life; `Ok` when it was taken offline, or moved when the hub asked to.
 async fn serve(mut peer: Peer, shared: &Shared, online: &mut watch::Receiver<bool>) -> Result<(), PeerError> {
     shared.core().connected();
+    let mut move_at: Option<Instant> = None;
     loop {
         shared.tick();
         let frames = shared.core().take_frames();
         peer.send_all(&frames).await?;
+        if move_at.is_some_and(|at| Instant::now() >= at) {
+            // What the hub did not acknowledge by now is said again on the next connection.
+            return peer.close().await;
+        }
         let deadline = Instant::now() + shared.wait();
+        let deadline = move_at.map_or(deadline, |at| at.min(deadline));
         tokio::select! {
             biased;
             changed = online.changed() => {
@@ -257,6 +263,9 @@ async fn serve(mut peer: Peer, shared: &Shared, online: &mut watch::Receiver<boo
             }
             heard = peer.next_until(deadline) => {
                 if let Some(frame) = heard? {
+                    if let ServerFrame::Move(told) = &frame {
+                        move_at.get_or_insert(Instant::now() + Duration::from_millis(u64::from(told.after_ms)));
+                    }
                     let now_ms = shared.now_ms();
                     shared.core().hear(&frame, now_ms);
                 }
