@@ -15,6 +15,7 @@ mod process;
 mod session;
 mod show;
 mod store;
+mod trace;
 mod unit;
 
 pub use auth::{Algorithm, Auth, Claims, Issuer, Keys, LEEWAY_MAX, StaticKey, SubjectForm};
@@ -27,6 +28,7 @@ pub use process::{Log, LogFormat, Pages};
 pub use session::{Drain, Session, Shards};
 pub use show::{Shown, show};
 pub use store::{Store, StoreTarget};
+pub use trace::Trace;
 pub use unit::{ShardCount, parse_span};
 
 use check::Checker;
@@ -51,6 +53,8 @@ pub struct Config {
     pub auth: Auth,
     /// What is logged.
     pub log: Log,
+    /// What is traced.
+    pub trace: Trace,
     /// The end of the process.
     pub drain: Drain,
     /// The pages.
@@ -60,7 +64,7 @@ pub struct Config {
 }
 
 /// The tables of the manual.
-const TABLES: &[&str] = &["profile", "listen", "limits", "session", "shards", "store", "auth", "log", "drain", "pages", "dev"];
+const TABLES: &[&str] = &["profile", "listen", "limits", "session", "shards", "store", "auth", "log", "trace", "drain", "pages", "dev"];
 
 /// Reads all layers and checks them.
 ///
@@ -87,6 +91,7 @@ fn check_all(checker: &mut Checker<'_>) -> Option<Config> {
     let dev = dev::check(checker);
     let auth = auth::check(checker, dev.as_ref());
     let log = process::check_log(checker);
+    let trace = trace::check(checker);
     let drain = session::check_drain(checker);
     let pages = process::check_pages(checker);
     let config = Config {
@@ -98,6 +103,7 @@ fn check_all(checker: &mut Checker<'_>) -> Option<Config> {
         store: store?,
         auth: auth?,
         log: log?,
+        trace: trace?,
         drain: drain?,
         pages: pages?,
         dev: dev?,

@@ -30,6 +30,8 @@ pub struct Store {
     pub queue_bytes: usize,
     /// Rate at which sources send what they kept, all together.
     pub drain_rows_per_s: u32,
+    /// Whether another hub is on this store for a while, which this one replaces.
+    pub follow: bool,
 }
 
 /// Which store.
@@ -63,6 +65,7 @@ struct RawStore {
     queue_bytes: usize,
     #[serde(deserialize_with = "unit::count")]
     drain_rows_per_s: u32,
+    follow: bool,
 }
 
 pub(crate) fn check(checker: &mut Checker<'_>) -> Option<Store> {
@@ -106,6 +109,7 @@ pub(crate) fn check(checker: &mut Checker<'_>) -> Option<Store> {
         queue_rows: raw.queue_rows as usize,
         queue_bytes: raw.queue_bytes,
         drain_rows_per_s: raw.drain_rows_per_s,
+        follow: raw.follow,
     })
 }
 

@@ -8,6 +8,7 @@ pub mod auth;
 pub mod clock;
 pub mod directory;
 pub mod drain;
+pub mod follow;
 pub mod hub;
 pub mod keep;
 pub mod metrics;
@@ -17,11 +18,12 @@ pub mod seed;
 pub mod session;
 pub mod shard;
 pub mod tasks;
+pub mod trace;
 pub mod transport;
 pub mod wire;
 
 pub use hub::Hub;
-pub use node::{Node, StartError, start};
+pub use node::{Node, StartError, start, start_on};
 
 /// An error with all its causes, for one line of a log.
 #[must_use]

@@ -60,6 +60,9 @@ enum Command {
     /// Checks or shows the configuration.
     #[command(subcommand)]
     Config(cli::config::ConfigCommand),
+    /// Backs the store up, or brings a backup back.
+    #[command(subcommand)]
+    Store(cli::store::StoreCommand),
     /// Prints a token of the built-in issuer.
     Token(cli::token::TokenCommand),
     /// Reads values of Bluetooth characteristics.
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Serve => cli::serve::run(&arguments.settings),
         Command::Demo => cli::demo::run(&arguments.settings),
         Command::Config(command) => cli::config::run(&arguments.settings, &command),
+        Command::Store(command) => cli::store::run(&arguments.settings, &command),
         Command::Token(command) => cli::token::run(&arguments.settings, &command),
         Command::Ftms(command) => cli::ftms::run(&command),
     };

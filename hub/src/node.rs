@@ -17,6 +17,7 @@ use storage::{OpenError, Options, Recorder, Storage, StoreError};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::auth::{BuiltInIssuer, IssuerError, Revocations, SetupError, Verifier};
 use crate::directory::Directory;
@@ -91,6 +92,14 @@ pub struct Leftover {
 /// # Errors
 /// [`StartError`] names what failed; nothing is left running but tasks that end with the runtime.
 pub async fn start(config: Config) -> Result<Node, StartError> {
+    start_on(config, None).await
+}
+
+/// Starts a node on a listener that it was handed, in place of binding one: its predecessor may still be there, and the two share it.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_on(config: Config, inherited: Option<std::net::TcpListener>) -> Result<Node, StartError> {
     let storage = storage::open(options_of(&config)).await.map_err(StartError::Store)?;
     let issuer = built_in_issuer(&config).map_err(StartError::Issuer)?.map(Arc::new);
     let tls = crate::transport::tls::acceptor(&config).map_err(StartError::Tls)?;
@@ -128,12 +137,16 @@ pub async fn start(config: Config) -> Result<Node, StartError> {
     for fetcher in hub.verifier.fetchers() {
         hub.tasks.spawn("key sets", fetcher.run(hub.tasks.stopped()));
     }
+    if inherited.is_some() || hub.config.store.follow {
+        hub.tasks.spawn("follow", crate::follow::follow(hub.clone()));
+    }
     let router = crate::wire::router(&hub, issuer.clone());
-    listen(hub, router, tls, issuer, recorder, shards)
+    listen(hub, inherited, router, tls, issuer, recorder, shards)
 }
 
 fn listen(
     hub: Arc<Hub>,
+    inherited: Option<std::net::TcpListener>,
     router: Router,
     tls: Option<TlsAcceptor>,
     issuer: Option<Arc<BuiltInIssuer>>,
@@ -142,7 +155,12 @@ fn listen(
 ) -> Result<Node, StartError> {
     let address = hub.config.listen.address;
     let failed = |source| StartError::Listen { address, source };
-    let listener = accept::bind(address, hub.config.session.send_buffer_bytes).map_err(failed)?;
+    let send_buffer_bytes = hub.config.session.send_buffer_bytes;
+    let listener = match inherited {
+        Some(listener) => accept::adopt(listener, send_buffer_bytes),
+        None => accept::bind(address, send_buffer_bytes),
+    };
+    let listener = listener.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let accepting = CancellationToken::new();
     let front = Arc::new(Front { hub: hub.clone(), router, tls });
@@ -154,6 +172,11 @@ fn listen(
 impl Node {
     /// Ends the node within the configured grace. Returns what was left.
     pub async fn drain(self) -> Leftover {
+        let span = tracing::info_span!(target: crate::trace::TARGET, "drain", sessions = self.hub.directory.len());
+        self.end().instrument(span).await
+    }
+
+    async fn end(self) -> Leftover {
         let grace = self.hub.config.drain.grace;
         let deadline = Instant::now() + grace;
         self.accepting.cancel();
@@ -185,12 +208,18 @@ async fn wait_for(done: impl Fn() -> bool, patience: Duration) {
     }
 }
 
-fn options_of(config: &Config) -> Options {
-    let store = &config.store;
-    let url = match &store.target {
+/// The address of the configured store, as `storage` takes it. May hold a password.
+#[must_use]
+pub fn store_url(config: &Config) -> String {
+    match &config.store.target {
         StoreTarget::Sqlite(path) => format!("sqlite:{}", path.display()),
         StoreTarget::Postgres(url) => url.expose_secret().to_owned(),
-    };
+    }
+}
+
+fn options_of(config: &Config) -> Options {
+    let store = &config.store;
+    let url = store_url(config);
     Options {
         batch_rows: store.batch_rows,
         batch_wait: store.batch_wait,

@@ -4,7 +4,7 @@
 //! and what the table of rights wants to know of its object. Only what routing and rights need: the rooms own the state. Look-ups copy
 //! out and never hold a guard across an await.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -136,6 +136,14 @@ impl Registry {
         self.machines.get(&machine).map(|place| *place)
     }
 
+    /// All machines, by gym.
+    #[must_use]
+    pub fn machines_by_gym(&self) -> HashMap<GymId, Vec<MachineId>> {
+        let mut found: HashMap<GymId, Vec<MachineId>> = HashMap::new();
+        self.machines.iter().for_each(|entry| found.entry(entry.gym).or_default().push(*entry.key()));
+        found
+    }
+
     /// A member holds the machine.
     pub fn claimed(&self, machine: MachineId, member: MemberId, fence: u64) {
         if let Some(mut place) = self.machines.get_mut(&machine) {
@@ -230,6 +238,12 @@ impl Registry {
     pub fn member(&self, member: MemberId) -> Option<(TenantId, Arc<MemberRecord>)> {
         let place = self.members.get(&member)?;
         Some((place.tenant?, place.record.clone()?))
+    }
+
+    /// Every member whose record was read, with it.
+    #[must_use]
+    pub fn members(&self) -> Vec<(MemberId, TenantId, Arc<MemberRecord>)> {
+        self.members.iter().filter_map(|entry| Some((*entry.key(), entry.tenant?, entry.record.clone()?))).collect()
     }
 
     /// The gym that a member's own device reports to. Of one member the last [`SENSORS_MAX`] are known: names of sensors are free, and one that is

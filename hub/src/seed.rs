@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use protocol::GymId;
 use room::Input;
 use room::board::{STAYS_MS, amount};
 use room::input::{BoardPart, BoardRecord, MachineRecord, MemberRecord, WorkoutRange, WorkoutRecord};
-use storage::{BoardSeed, GymSeed, MachineSeed, StoreError, VisitRecord, WorkoutDetail};
+use storage::{BoardSeed, BootRecord, GymSeed, MachineSeed, StoreError, VisitRecord, WorkoutDetail};
 
 use crate::auth::Revoked;
 use crate::hub::Hub;
@@ -17,13 +18,7 @@ use crate::keep::room_key;
 
 /// Reads everything.
 pub(crate) async fn load(hub: &Hub) -> Result<(), StoreError> {
-    for revocation in hub.store.revocations(crate::clock::at_ms()).await? {
-        let revoked = revoked_of(revocation.revoked);
-        if hub.verifier.revocations().add(revocation.tenant, &revoked, revocation.until_at_ms).is_err() {
-            tracing::error!("the store has more revocations than may be kept: the rest is not enforced");
-            break;
-        }
-    }
+    revocations(hub).await?;
     let gyms = hub.store.all_gyms().await?;
     for found in &gyms {
         let gym = found.gym.gym;
@@ -38,22 +33,40 @@ pub(crate) async fn load(hub: &Hub) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn open(hub: &Hub, seed: GymSeed) {
+/// Reads what is revoked.
+pub(crate) async fn revocations(hub: &Hub) -> Result<(), StoreError> {
+    for revocation in hub.store.revocations(crate::clock::at_ms()).await? {
+        let revoked = revoked_of(revocation.revoked);
+        if hub.verifier.revocations().add(revocation.tenant, &revoked, revocation.until_at_ms).is_err() {
+            tracing::error!("the store has more revocations than may be kept: the rest is not enforced");
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Takes up one gym.
+pub(crate) fn open(hub: &Hub, seed: GymSeed) {
     let gym = seed.gym.gym;
     hub.add_gym(gym, seed.tenant, seed.gym.name);
-    for visit in seed.visits {
+    trainings(hub, gym, seed.visits, seed.workouts, seed.boots);
+    // Last: the claim of a machine goes on with its visit and its workout.
+    for machine in seed.machines {
+        hub.add_machine(gym, machine_record(machine));
+    }
+}
+
+/// Takes up visits and workouts that run.
+pub(crate) fn trainings(hub: &Hub, gym: GymId, visits: Vec<VisitRecord>, workouts: Vec<WorkoutDetail>, boots: Vec<BootRecord>) {
+    for visit in visits {
         hub.registry.member_in(visit.member, gym);
         let VisitRecord { visit, member, started_at_ms, machines, .. } = visit;
         hub.to_gym(gym, Input::VisitKnown { member, visit, started_at_ms, machines });
     }
-    let boots: Boots = seed.boots.into_iter().map(|boot| ((boot.source, boot.boot), boot.stored)).collect();
-    for workout in seed.workouts {
+    let boots: Boots = boots.into_iter().map(|boot| ((boot.source, boot.boot), boot.stored)).collect();
+    for workout in workouts {
         hub.registry.add_workout(workout.record.workout, gym, workout.record.member);
         hub.to_gym(gym, Input::WorkoutKnown { record: Box::new(workout_record(hub, gym, workout, &boots)) });
-    }
-    // Last: the claim of a machine goes on with its visit and its workout.
-    for machine in seed.machines {
-        hub.add_machine(gym, machine_record(machine));
     }
 }
 
@@ -103,7 +116,7 @@ pub fn machine_record(seed: MachineSeed) -> MachineRecord {
 /// What is stored of boots.
 type Boots = HashMap<(Arc<storage::SourceKey>, u32), protocol::SeqRanges>;
 
-fn workout_record(hub: &Hub, gym: protocol::GymId, workout: WorkoutDetail, boots: &Boots) -> WorkoutRecord {
+fn workout_record(hub: &Hub, gym: GymId, workout: WorkoutDetail, boots: &Boots) -> WorkoutRecord {
     let ranges = workout.ranges.into_iter().map(|range| {
         let source = room_key(&range.source);
         if let Some(member) = source.member {

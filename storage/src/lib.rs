@@ -5,6 +5,7 @@
 //! Spawns nothing: [`open`] hands back a [`Driver`] that its caller runs as a task of its own.
 //! Two back ends behind one set of rules: SQLite (embedded default) and Postgres 15+. See `docs/STORAGE.md`.
 
+mod backup;
 pub mod canonical;
 mod counters;
 mod db;
@@ -19,6 +20,7 @@ mod store;
 mod words;
 mod writer;
 
+pub use backup::{BackupError, STARTS_AT_RESTORE, backup, restore, restored};
 pub use counters::{Counters, CountersNow};
 pub use error::{OpenError, StoreError};
 pub use model::*;
@@ -27,3 +29,6 @@ pub use options::Options;
 pub use recorder::{FactsFull, Full, Recorder};
 pub use store::*;
 pub use writer::{Driver, Unflushed};
+
+/// The target of spans that are traced, as the hub has it.
+const TRACED: &str = "spotter_trace";

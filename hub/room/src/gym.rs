@@ -7,6 +7,7 @@
 
 mod boards;
 pub(crate) mod activity;
+mod beside;
 mod command;
 mod joins;
 mod links;
@@ -165,6 +166,7 @@ impl Gym {
             Input::Ceiling { member, heart_rate_bpm } => self.ceiling(turn, member, heart_rate_bpm),
             Input::MemberKnown { member, record } => self.member_known(turn, member, record),
             Input::MachineKnown { record } => self.machine_known(turn, *record),
+            Input::ChangedBeside { record } => self.changed_beside(turn, *record),
             Input::MachineRemoved { machine } => self.machine_removed(turn, machine),
             Input::BoardKnown { record } => self.board_known(turn, *record),
             Input::BoardRemoved { board } => self.board_removed(turn, board),

@@ -254,6 +254,8 @@ pub enum Input {
     MemberKnown { member: MemberId, record: MemberRecord },
     /// A machine was provisioned, changed, or read from the store at start.
     MachineKnown { record: Box<MachineRecord> },
+    /// Another hub, which this one is about to replace, changed something at a machine after this one read it.
+    ChangedBeside { record: Box<MachineRecord> },
     /// A machine was taken out of the gym.
     MachineRemoved { machine: MachineId },
     /// A board was made, changed, or read from the store at start.

@@ -34,7 +34,7 @@ const BOOTS_FROM_S: i64 = 1_577_836_800;
 pub(crate) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let config = configuration(settings, folder.path())?;
-    super::log::start(&config.log);
+    super::log::start(&config.log, None);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     let code = runtime.block_on(demo(config))?;
     runtime.shutdown_timeout(Duration::from_millis(200));

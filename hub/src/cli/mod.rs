@@ -5,4 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod ftms;
 pub(crate) mod log;
 pub(crate) mod serve;
+pub(crate) mod store;
+pub(crate) mod supervisor;
 pub(crate) mod token;
+pub(crate) mod traces;

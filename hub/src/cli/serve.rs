@@ -1,5 +1,6 @@
 //! `spotter serve`: configuration, log, node, signal, drain.
 
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -7,14 +8,19 @@ use anyhow::Context as _;
 use config::{Config, Profile};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::supervisor;
+use super::traces::Tracing;
 use crate::Settings;
 
 /// Serves until SIGTERM or SIGINT, then drains. A second signal ends at once.
 pub(crate) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let config = load(settings, Profile::Production)?;
-    super::log::start(&config.log);
+    let traces = Tracing::open(&config.trace)?;
+    super::log::start(&config.log, traces.layer());
+    // Before there are threads: what was handed over is taken out of the environment.
+    let inherited = supervisor::listener()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-    let code = runtime.block_on(serve(config))?;
+    let code = runtime.block_on(serve(config, inherited, traces))?;
     // Whatever did not end was named; it does not hold the process.
     runtime.shutdown_timeout(Duration::from_millis(200));
     Ok(code)
@@ -25,10 +31,15 @@ pub(crate) fn load(settings: &Settings, profile: Profile) -> anyhow::Result<Conf
     Ok(config::load(&settings.sources(profile)?)?)
 }
 
-async fn serve(config: Config) -> anyhow::Result<ExitCode> {
-    let node = hub::start(config).await?;
+async fn serve(config: Config, inherited: Option<TcpListener>, traces: Tracing) -> anyhow::Result<ExitCode> {
+    let node = hub::start_on(config, inherited).await?;
+    let sending = traces.run(&node);
+    supervisor::tell_ready(node.address);
     until_the_end(&node).await?;
-    Ok(drain(node).await)
+    supervisor::tell_stopping();
+    let code = drain(node).await;
+    sending.finish().await;
+    Ok(code)
 }
 
 /// Waits for a signal, or for the panic of a task that nothing goes on without.

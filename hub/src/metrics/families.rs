@@ -135,6 +135,7 @@ counters! {
     StopsAsked "spotter_stops_asked" "" ONE, "Stops asked for; repeats join";
     Stops "spotter_stops" "result" &["stopped", "refused", "unconfirmed"], "Results of stops";
     Commands "spotter_commands" "" ONE, "Commands sent to machines";
+    Spans "spotter_spans" "fate" &["sent", "dropped", "failed"], "Spans of traces: taken by the collector, dropped because the queue was full, not taken in time";
     Claims "spotter_claims" "result" &["granted", "denied"], "Claims decided";
 }
 

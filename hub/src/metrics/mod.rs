@@ -129,6 +129,11 @@ impl Metrics {
         self.add(Count::TokensRefused, families::TOKEN_REFUSALS.iter().position(|one| *one == name).unwrap_or(0), 1);
     }
 
+    /// Spans of traces were sent, or not.
+    pub fn spans(&self, fate: crate::trace::Fate, n: u64) {
+        self.add(Count::Spans, fate as usize, n);
+    }
+
     /// A room counted something.
     pub fn room(&self, counter: Counter) {
         let (count, index) = match counter {

@@ -36,7 +36,18 @@ pub fn bind(address: SocketAddr, send_buffer_bytes: usize) -> io::Result<TcpList
     TcpListener::from_std(socket.into())
 }
 
-/// Accepts until told to stop; the listener closes then.
+/// Takes over a listener that somebody else bound and keeps: while this process is not there, the kernel lets connections wait.
+///
+/// # Errors
+/// The system's, such as a socket that does not listen.
+pub fn adopt(listener: std::net::TcpListener, send_buffer_bytes: usize) -> io::Result<TcpListener> {
+    let socket = Socket::from(listener);
+    socket.set_nonblocking(true)?;
+    socket.set_send_buffer_size(send_buffer_bytes)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts until told to stop; the listener closes then, unless somebody else holds it too.
 pub async fn accept(front: Arc<Front>, listener: TcpListener, stop: CancellationToken) {
     loop {
         let accepted = tokio::select! {

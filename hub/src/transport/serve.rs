@@ -23,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
+use tracing::Instrument as _;
 
 use super::address::client_address;
 use super::caps::Place;
@@ -91,7 +92,12 @@ async fn begin(hub: Arc<Hub>, stream: Stream, begun: Bytes, (becomes, address): 
             }
             let handshake = Handshake { hub, stream, begun, encoding: agreed.encoding, url_token, place, hello_bytes: 0 };
             // A statement of its own: as the scrutinee of `if let` the handshake's memory would live as long as the session.
-            let session = Box::pin(handshake.run()).await;
+            let span =
+                tracing::info_span!(target: crate::trace::TARGET, "handshake", otel.kind = "server", welcome = tracing::field::Empty);
+            let session = Box::pin(handshake.run().instrument(span.clone())).await;
+            span.record("welcome", session.is_some());
+            // The session may last for hours; its trace ends here.
+            drop(span);
             if let Some(session) = session {
                 session.run().await;
             }

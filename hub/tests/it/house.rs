@@ -33,7 +33,7 @@ pub(crate) const TEAM: TeamId = TeamId(Uuid::from_u128(0x66));
 /// A running hub in a folder of its own.
 pub(crate) struct TestHub {
     node: Option<Node>,
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl TestHub {
@@ -45,20 +45,20 @@ impl TestHub {
     /// A hub with other values for some keys.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = format!("sqlite:{}", folder.path().join("spotter.db").display());
-        let mut sources = config::Sources::of(config::Profile::Dev)
-            .flag("listen.address", "127.0.0.1:0", "test")
-            .flag("shards.count", "2", "test")
-            .flag("drain.grace", "4s", "test")
-            .flag("session.write_timeout", "2s", "test")
-            .flag("store.statement_timeout", "2s", "test")
-            .flag("store.url", store, "test");
-        for (key, value) in settings {
-            sources = sources.flag(key, *value, "test");
-        }
-        let node = hub::start(config::load(&sources).expect("a good configuration")).await.expect("the hub starts");
-        let hub = Self { node: Some(node), _folder: folder };
+        let node = hub::start(configuration(folder.path(), settings)).await.expect("the hub starts");
+        let hub = Self { node: Some(node), _folder: Some(folder) };
         hub.provision().await;
+        hub
+    }
+
+    /// A hub on a listener and a store that somebody else keeps; the first one provisions.
+    pub(crate) async fn beside(folder: &std::path::Path, listener: &std::net::TcpListener, first: bool) -> Self {
+        let listener = listener.try_clone().expect("another handle");
+        let node = hub::start_on(configuration(folder, &[]), Some(listener)).await.expect("the hub starts");
+        let hub = Self { node: Some(node), _folder: None };
+        if first {
+            hub.provision().await;
+        }
         hub
     }
 
@@ -162,6 +162,22 @@ impl TestHub {
     pub(crate) async fn end(mut self) -> hub::node::Leftover {
         self.node.take().expect("not ended").drain().await
     }
+}
+
+/// The defaults of `dev`, quick deadlines, a store in the folder.
+pub(crate) fn configuration(folder: &std::path::Path, settings: &[(&str, &str)]) -> config::Config {
+    let store = format!("sqlite:{}", folder.join("spotter.db").display());
+    let mut sources = config::Sources::of(config::Profile::Dev)
+        .flag("listen.address", "127.0.0.1:0", "test")
+        .flag("shards.count", "2", "test")
+        .flag("drain.grace", "4s", "test")
+        .flag("session.write_timeout", "2s", "test")
+        .flag("store.statement_timeout", "2s", "test")
+        .flag("store.url", store, "test");
+    for (key, value) in settings {
+        sources = sources.flag(key, *value, "test");
+    }
+    config::load(&sources).expect("a good configuration")
 }
 
 impl Drop for TestHub {

@@ -3,11 +3,18 @@
 //! Waits are for a frame or a condition, never for luck. When a [`house::TestHub`] is dropped it is drained: a session, task or row that is left fails the test.
 
 mod boards;
+mod deploy;
 mod drain;
 mod house;
 mod life;
 mod limits;
 mod live;
 mod matrix;
+#[cfg(feature = "otlp")]
+mod process;
+mod restore;
 mod safety;
+mod takeover;
+#[cfg(feature = "otlp")]
+mod traces;
 mod wire;

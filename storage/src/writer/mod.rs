@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tracing::Instrument as _;
 
 use self::boots::Known;
 pub(crate) use self::sources::{key_of, parts as key_parts};
@@ -186,7 +187,11 @@ impl Writer {
     async fn until_answered(&mut self, rows: &[Row]) -> Result<Result<(), String>, GaveUp> {
         let mut pause = RETRY_FIRST;
         let outcome = loop {
-            match self.try_rows(rows).await {
+            let span = tracing::info_span!(target: crate::TRACED, "store.batch", rows = rows.len(), committed = tracing::field::Empty);
+            let tried = self.try_rows(rows).instrument(span.clone()).await;
+            span.record("committed", tried.is_ok());
+            drop(span);
+            match tried {
                 Ok(outcome) => break outcome,
                 Err(StoreError::Refused { operation, source }) => return Ok(Err(format!("{operation}: {source}"))),
                 Err(error) => self.failed("a batch of rows", &error, &mut pause).await?,
@@ -213,7 +218,11 @@ impl Writer {
         }
         let mut pause = RETRY_FIRST;
         loop {
-            match self.try_facts(facts).await {
+            let span = tracing::info_span!(target: crate::TRACED, "store.facts", facts = facts.len(), committed = tracing::field::Empty);
+            let tried = self.try_facts(facts).instrument(span.clone()).await;
+            span.record("committed", tried.is_ok());
+            drop(span);
+            match tried {
                 Ok(refused) => {
                     self.counters.facts.fetch_add((facts.len() - refused) as u64, Relaxed);
                     self.counters.facts_refused.fetch_add(refused as u64, Relaxed);

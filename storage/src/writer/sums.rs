@@ -10,6 +10,7 @@ use protocol::WorkoutId;
 use protocol::frame::Totals;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tracing::Instrument as _;
 
 use crate::db::{Db, values};
 use crate::error::StoreError;
@@ -72,6 +73,11 @@ impl Sums {
     }
 
     async fn tell(&self, workout: WorkoutId, revision: u32) {
+        let span = tracing::info_span!(target: crate::TRACED, "workout.add_up", revision);
+        self.add_up(workout, revision).instrument(span).await;
+    }
+
+    async fn add_up(&self, workout: WorkoutId, revision: u32) {
         let began = Instant::now();
         loop {
             match add_up(&self.db, workout).await {

@@ -12,6 +12,9 @@
 mod case;
 mod support;
 
+/// Cases that run at once on Postgres. Each opens a handful of connections, of which the server has sixty.
+const AT_ONCE: usize = 5;
+
 /// Names every case once: a test each on SQLite, one list on Postgres.
 macro_rules! conformance {
     ($($module:ident :: $case:ident),+ $(,)?) => {
@@ -28,18 +31,21 @@ macro_rules! conformance {
         #[test]
         fn postgres() {
             crate::support::run(async {
-                let server = crate::support::postgres::Server::start().await;
+                let own = crate::support::postgres::Server::start().await;
                 // First, while the server has few files: a crash recovery syncs every file of every database.
-                crate::case::postgres_only::all(&server).await;
-                $({
+                crate::case::postgres_only::all(&own).await;
+                crate::case::restore::a_dump_comes_back_and_what_it_missed_is_stored_once(&own).await;
+                // Each has a database of its own and mostly waits: some at a time.
+                let server = &own;
+                let cases: Vec<futures_util::future::LocalBoxFuture<'_, ()>> = vec![$(Box::pin(async move {
                     let began = std::time::Instant::now();
-                    eprintln!(concat!("postgres: ", stringify!($case)));
-                    let bench = crate::support::Bench::postgres(&server, stringify!($case)).await;
+                    let bench = crate::support::Bench::postgres(server, stringify!($case)).await;
                     crate::case::$module::$case(&bench).await;
-                    bench.remove(&server).await;
-                    eprintln!("  {:?}", began.elapsed());
-                })+
-                server.stop().await;
+                    bench.remove(server).await;
+                    eprintln!(concat!("postgres: ", stringify!($case), " {:?}"), began.elapsed());
+                })),+];
+                futures_util::StreamExt::for_each_concurrent(futures_util::stream::iter(cases), AT_ONCE, |case| case).await;
+                own.stop().await;
             });
         }
     };

@@ -46,7 +46,11 @@ async fn watched(State(api): State<Api>, mut request: Request, next: Next) -> Re
     if let Ok(value) = HeaderValue::from_str(&id) {
         request.headers_mut().insert(REQUEST_ID, value);
     }
-    let span = tracing::info_span!("request", request.id = %id, http.method = method, http.route = %route);
+    let span = tracing::info_span!(
+        target: crate::trace::TARGET, "request", otel.name = %format_args!("{method} {route}"), otel.kind = "server",
+        request.id = %id, http.method = method, http.route = %route, http.status = tracing::field::Empty,
+    );
+    crate::trace::adopt(&span, request.headers());
     let mut response = match api.requests.clone().try_acquire_owned() {
         Ok(_place) => tokio::time::timeout(REQUEST_TIME, next.run(request))
             .instrument(span.clone())
@@ -58,6 +62,7 @@ async fn watched(State(api): State<Api>, mut request: Request, next: Next) -> Re
         }
     };
     let status = response.status();
+    span.record("http.status", status.as_u16());
     if status == StatusCode::PAYLOAD_TOO_LARGE {
         api.metrics.limited(Limit::Body);
     }

@@ -4,5 +4,6 @@ pub(crate) mod board;
 pub(crate) mod fault;
 pub(crate) mod postgres_only;
 pub(crate) mod recorder;
+pub(crate) mod restore;
 pub(crate) mod store;
 pub(crate) mod training;

@@ -73,6 +73,12 @@ impl Server {
         }
     }
 
+    /// Where a client tool of the newest version is.
+    #[expect(clippy::unused_self, reason = "it is the server's, wherever that runs")]
+    pub(crate) fn tool(&self, name: &str) -> PathBuf {
+        binaries().expect("the tools of Postgres in PATH or /usr/lib/postgresql").join(name)
+    }
+
     /// Makes a fresh database.
     pub(crate) async fn database(&self, name: &str) -> String {
         let name = format!("t_{}_{}", std::process::id(), &name[..name.len().min(40)]);
