@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
+use super::line::{Line, LineKind, terminate};
 use super::postgres::free_port;
 use super::token::{AUDIENCE, ISSUER};
 
@@ -46,6 +47,8 @@ pub struct HubChild {
     /// `key=value` over its configuration.
     set: Vec<String>,
     child: Option<Child>,
+    /// The address that stays where hubs take over from each other.
+    line: Option<Line>,
     folder: TempDir,
     scheme: &'static str,
 }
@@ -83,9 +86,48 @@ impl HubChild {
             config.push_str(&tls_configuration(folder.path())?);
         }
         std::fs::write(folder.path().join("spotter.toml"), config).context("could not write the hub's configuration")?;
-        let mut hub = Self { binary, port, set: set.to_vec(), child: None, folder, scheme };
+        let mut hub = Self { binary, port, set: set.to_vec(), child: None, line: None, folder, scheme };
         hub.run().await?;
         Ok(hub)
+    }
+
+    /// As [`HubChild::start`], on an address that other hubs can take over.
+    ///
+    /// # Errors
+    /// As [`HubChild::start`].
+    pub async fn start_on_line(
+        binary: PathBuf,
+        store_url: Option<&str>,
+        secret: &str,
+        set: &[String],
+        kind: LineKind,
+    ) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("loadtest-hub-").tempdir().context("no temporary folder")?;
+        let line = Line::open(kind, folder.path())?;
+        let port = line.port();
+        let sqlite = format!("sqlite:{}", folder.path().join("spotter.db").display());
+        let config = configuration(port, store_url.unwrap_or(&sqlite), secret, folder.path());
+        std::fs::write(folder.path().join("spotter.toml"), config).context("could not write the hub's configuration")?;
+        let mut hub = Self { binary, port, set: set.to_vec(), child: None, line: Some(line), folder, scheme: "http" };
+        hub.run().await?;
+        Ok(hub)
+    }
+
+    /// The next hub takes over: it starts beside the one that runs, with another binary and other settings, and when it is ready that one is told to end.
+    /// Answers how long the old one took to end.
+    ///
+    /// # Errors
+    /// Where the new one does not start, or the old one does not end well within `grace`.
+    pub async fn take_over(&mut self, binary: PathBuf, set: &[String], grace: Duration) -> anyhow::Result<Duration> {
+        let old = self.child.take().context("the hub was not started")?;
+        (self.binary, self.set) = (binary, set.to_vec());
+        self.run().await?;
+        terminate(old, grace).await.with_context(|| self.log_end())
+    }
+
+    /// The address that stays.
+    pub const fn line(&mut self) -> Option<&mut Line> {
+        self.line.as_mut()
     }
 
     /// Starts the process again after [`HubChild::kill`], on the same store and port, and waits until it is ready.
@@ -94,7 +136,10 @@ impl HubChild {
     /// As [`HubChild::start`].
     pub async fn run(&mut self) -> anyhow::Result<()> {
         self.spawn()?;
-        self.ready().await
+        match &self.line {
+            Some(line) => line.ready().await.with_context(|| self.log_end()),
+            None => self.ready().await,
+        }
     }
 
     /// Starts the process and does not wait for it.
@@ -103,7 +148,8 @@ impl HubChild {
     /// Where it does not start.
     pub fn spawn(&mut self) -> anyhow::Result<()> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).context("could not open the hub's log")?;
-        let child = Command::new(&self.binary)
+        let mut command = Command::new(&self.binary);
+        command
             .arg("serve")
             .arg("--config")
             .arg(self.folder.path().join("spotter.toml"))
@@ -112,9 +158,11 @@ impl HubChild {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("could not start {}", self.binary.display()))?;
+            .kill_on_drop(true);
+        if let Some(line) = &mut self.line {
+            line.prepare(&mut command)?;
+        }
+        let child = command.spawn().with_context(|| format!("could not start {}", self.binary.display()))?;
         self.child = Some(child);
         Ok(())
     }

@@ -8,6 +8,7 @@ mod feeder;
 mod hub;
 mod kernel;
 mod latency;
+mod line;
 mod postgres;
 mod publisher;
 mod report;
@@ -31,6 +32,7 @@ pub use feeder::Feeder;
 pub use hub::{HubChild, TEST_CERTIFICATE, find_binary};
 pub use kernel::{Queue, queues_of};
 pub use latency::Latency;
+pub use line::{Line, LineKind};
 pub use postgres::{Postgres, free_port};
 pub use publisher::Publisher;
 pub use report::{ALWAYS, Report};
@@ -75,6 +77,8 @@ pub struct Wants {
     pub store_url: Option<String>,
     /// Settings of the hub as `key=value`.
     pub set: Vec<String>,
+    /// An address that another hub can take over.
+    pub line: Option<LineKind>,
 }
 
 /// A hub with its store.
@@ -128,7 +132,10 @@ impl Bench {
         };
         let secret = format!("{}{}", Uuid::now_v7().simple(), Uuid::now_v7().simple());
         progress("starting the hub");
-        let child = HubChild::start(binary, store_url.as_deref(), &secret, &wants.set).await?;
+        let child = match wants.line {
+            None => HubChild::start(binary, store_url.as_deref(), &secret, &wants.set).await?,
+            Some(kind) => HubChild::start_on_line(binary, store_url.as_deref(), &secret, &wants.set, kind).await?,
+        };
         let http = child.http();
         Ok(Self { child: Some(child), postgres, store_url, http, minter: Minter::new(&secret, tenant), client })
     }

@@ -93,7 +93,7 @@ impl Ground {
         };
         let mut args = case.args.clone();
         args.store = case.store.name().to_owned();
-        let bench = Bench::start_with(&args, Wants { store_url, set: load.set }).await?;
+        let bench = Bench::start_with(&args, Wants { store_url, set: load.set, ..Wants::default() }).await?;
         let records = (load.lasts.as_secs_f64() * SPEED).ceil() as usize;
         let workouts = Workout::shipped().iter().map(|workout| workout.lasting(records)).collect();
         let plan = FloorPlan { seed: case.seed, copies: load.copies, speed: SPEED, mischief: load.mischief, workouts };

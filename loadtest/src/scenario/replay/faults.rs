@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::ReplayArgs;
 use super::floor::Floor;
+use super::{ReplayArgs, upgrade};
 use crate::bench::{Bench, Report, progress};
 use crate::gateway::Dice;
 
@@ -23,6 +23,7 @@ enum Fault {
     LinkComes,
     Reboot,
     Kill,
+    Upgrade,
     DatabaseGoes,
     DatabaseComes,
 }
@@ -45,6 +46,7 @@ pub(super) async fn happen(bench: &mut Bench, floor: &Floor, own: &ReplayArgs, r
                 child.kill().await?;
                 child.run().await?;
             }
+            Fault::Upgrade => upgrade::take_over(bench, own, report).await?,
             Fault::DatabaseGoes => {
                 floor.away.store(true, Ordering::Relaxed);
                 bench.postgres()?.stop_immediate().await?;
@@ -69,6 +71,10 @@ fn plan(floor: &Floor, own: &ReplayArgs) -> Vec<(Duration, Fault)> {
     for number in 0..own.kill {
         let inside = dice.below(1_000) as f64 / 1_000.0;
         plan.push((at(KILLS.0 + part * (f64::from(number) + inside)), Fault::Kill));
+    }
+    for number in 0..own.upgrade {
+        let inside = (f64::from(number) + 1.0) / (f64::from(own.upgrade) + 1.0);
+        plan.push((at(KILLS.0 + (KILLS.1 - KILLS.0) * inside), Fault::Upgrade));
     }
     if let Some(seconds) = own.postgres_stop {
         plan.push((at(AWAY_AT), Fault::DatabaseGoes));

@@ -6,6 +6,7 @@ pub(super) mod check;
 mod faults;
 pub(super) mod floor;
 pub(super) mod phone;
+mod upgrade;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -44,6 +45,12 @@ pub struct ReplayArgs {
     /// Kill the hub with SIGKILL so many times on the way.
     #[arg(long, default_value_t = 0)]
     pub kill: u32,
+    /// Let another hub take over so many times on the way, while the one before still runs and then drains.
+    #[arg(long, default_value_t = 0)]
+    pub upgrade: u32,
+    /// The first hub is of another release: its binary. It cannot be handed a listener, so a front stands before both.
+    #[arg(long, requires = "upgrade")]
+    pub from: Option<PathBuf>,
     /// Stop Postgres for so many seconds on the way (`--store postgres`).
     #[arg(long)]
     pub postgres_stop: Option<u64>,
@@ -63,7 +70,7 @@ pub async fn run(args: &BenchArgs, own: &ReplayArgs) -> anyhow::Result<Report> {
         workouts = workouts.iter().map(|workout| workout.first(QUICK_RECORDS)).collect();
     }
     let mut report = Report::new("replay");
-    let mut bench = Bench::start(args).await?;
+    let mut bench = upgrade::start(args, own).await?;
     if own.postgres_stop.is_some() {
         bench.postgres()?;
     }
@@ -72,6 +79,7 @@ pub async fn run(args: &BenchArgs, own: &ReplayArgs) -> anyhow::Result<Report> {
     let outcome = train(&mut bench, &floor, own, &mut report).await;
     let seen = outcome.with_context(|| format!("the end of the hub's log:\n{}", bench.log_end()))?;
     fill(&mut report, &floor, &seen, own);
+    upgrade::tell(&mut bench, own, &mut report)?;
     if bench.pid().is_some() {
         check::rows(&bench, &floor, &mut report).await?;
         check::totals(&bench, &floor, &seen, &mut report).await?;

@@ -182,6 +182,8 @@ impl Training {
                 }
                 joined.events.iter().for_each(|event| self.note(&event.body));
             }
+            // Told to go: at once, so that the session is not cut.
+            ServerFrame::Move(_) => self.leave(),
             ServerFrame::Reset(reset) => self.compare(&reset.snapshot),
             ServerFrame::Event(event) => self.note(&event.body),
             ServerFrame::Error(error) if !self.released => bail!("a phone was refused: {} {} {:?}", error.code, error.name, error.detail),
