@@ -56,6 +56,7 @@ async fn look(hub: &Hub, with_members: bool) -> Result<(), StoreError> {
             None => seed::open(hub, seed),
             Some(_) => compare(hub, gym, &known, seed),
         }
+        seed::boards(hub, gym).await?;
     }
     if with_members { members(hub).await } else { Ok(()) }
 }

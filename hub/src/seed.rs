@@ -25,11 +25,17 @@ pub(crate) async fn load(hub: &Hub) -> Result<(), StoreError> {
         if let Some(seed) = hub.store.gym_seed(gym).await? {
             open(hub, seed);
         }
-        for seed in hub.store.board_seeds(gym, crate::clock::at_ms() - STAYS_MS).await? {
-            hub.add_board(gym, board_record(seed));
-        }
+        boards(hub, gym).await?;
     }
     tracing::info!(gyms = gyms.len(), "gyms are open");
+    Ok(())
+}
+
+/// Takes up the boards of a gym that are not known yet.
+pub(crate) async fn boards(hub: &Hub, gym: GymId) -> Result<(), StoreError> {
+    let seeds = hub.store.board_seeds(gym, crate::clock::at_ms() - STAYS_MS).await?;
+    let records = seeds.into_iter().map(board_record);
+    records.filter(|record| hub.registry.board(record.board).is_none()).for_each(|record| hub.add_board(gym, record));
     Ok(())
 }
 

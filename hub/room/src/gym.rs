@@ -5,9 +5,9 @@
 //! true of a member across gyms is asked of the member room. The rules stand in files of their own: `claim`, `control`, `stop`, `visit`;
 //! the files under `gym/` say which input touches what.
 
-mod boards;
 pub(crate) mod activity;
 mod beside;
+mod boards;
 mod command;
 mod joins;
 mod links;

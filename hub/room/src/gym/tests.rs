@@ -1,7 +1,7 @@
 //! A gym with its members around it, played through inputs alone.
 
-mod boards;
 mod activities;
+mod boards;
 mod claims;
 mod controls;
 mod extreme;
