@@ -3,6 +3,7 @@
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod ftms;
+mod line;
 pub(crate) mod log;
 pub(crate) mod serve;
 pub(crate) mod store;

@@ -30,6 +30,9 @@ use crate::transport::reader::{Heard, Reader};
 use crate::transport::stream::Stream;
 use crate::transport::wsframe;
 
+/// Pings and pongs that a stranger may send: browsers and libraries send none so early.
+const SIGNS_MAX: u32 = 32;
+
 /// A socket before `hello`.
 pub struct Handshake {
     /// The house.
@@ -87,7 +90,7 @@ impl Handshake {
 
     /// Waits for the first frame, which must be hello.
     async fn hear(&mut self, reader: &mut Reader) -> Result<Hello, Refusal> {
-        let mut answers = Vec::new();
+        let (mut answers, mut signs) = (Vec::new(), 0);
         loop {
             let stream = &mut self.stream;
             let heard = std::future::poll_fn(|cx: &mut Context<'_>| reader.poll(stream, cx, &mut answers)).await;
@@ -98,6 +101,11 @@ impl Handshake {
                 // A stranger's ping is answered by the session, if there will be one.
                 Ok(Heard::Sign) => {
                     answers.clear();
+                    signs += 1;
+                    if signs > SIGNS_MAX {
+                        self.hub.metrics.limited(Limit::Frames);
+                        return Err(Refusal::close(CloseReason::TooFast));
+                    }
                     continue;
                 }
                 Ok(Heard::Goodbye(_)) => return Err(Exit::Goodbye(Bytes::from(answers)).into()),

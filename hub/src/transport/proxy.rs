@@ -6,8 +6,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// First bytes of version 2.
 const V2_SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
@@ -31,13 +30,13 @@ pub enum ProxyError {
 ///
 /// # Errors
 /// [`ProxyError`]; the connection is dropped without an answer.
-pub async fn read_header(tcp: &mut TcpStream) -> Result<Option<IpAddr>, ProxyError> {
+pub async fn read_header(tcp: &mut (impl AsyncRead + Unpin)) -> Result<Option<IpAddr>, ProxyError> {
     let mut head = [0_u8; 12];
     tcp.read_exact(&mut head).await.map_err(ProxyError::Read)?;
     if head == V2_SIGNATURE { v2(tcp).await } else { v1(tcp, head).await }
 }
 
-async fn v2(tcp: &mut TcpStream) -> Result<Option<IpAddr>, ProxyError> {
+async fn v2(tcp: &mut (impl AsyncRead + Unpin)) -> Result<Option<IpAddr>, ProxyError> {
     let mut head = [0_u8; 4];
     tcp.read_exact(&mut head).await.map_err(ProxyError::Read)?;
     let [version_command, family, high, low] = head;
@@ -68,7 +67,7 @@ fn v2_address(command: u8, family: u8, rest: &[u8]) -> Result<Option<IpAddr>, Pr
     }
 }
 
-async fn v1(tcp: &mut TcpStream, head: [u8; 12]) -> Result<Option<IpAddr>, ProxyError> {
+async fn v1(tcp: &mut (impl AsyncRead + Unpin), head: [u8; 12]) -> Result<Option<IpAddr>, ProxyError> {
     let mut line = Vec::with_capacity(V1_BYTES_MAX);
     line.extend_from_slice(&head);
     // Byte by byte: what follows the line belongs to somebody else, and the header comes once a connection.
@@ -94,7 +93,7 @@ fn v1_address(line: &[u8]) -> Result<Option<IpAddr>, ProxyError> {
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt as _;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 

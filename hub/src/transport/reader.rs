@@ -3,6 +3,8 @@
 //! In: a stream's readiness. Out: whole messages, and the answers (pong, close) that RFC 6455 owes to what was read. The reader never
 //! writes to the socket: its answers are handed to the session's outbox, because the write loop alone owns the sink.
 //! Buffers are small while idle: tungstenite clears its whole read buffer at every attempt, so a large one costs CPU too.
+//! It counts the bytes of a message and not those of its fragments' headers: a message of empty fragments would never end, so what is on the
+//! wire between two messages has a bound of its own.
 
 use std::io::{self, Read, Write};
 use std::pin::Pin;
@@ -20,6 +22,9 @@ use super::stream::Stream;
 const READ_BYTES: usize = 1024;
 /// Answers are a pong and a close, 127 bytes each at most: more means a fault of ours.
 const ANSWER_BYTES_MAX: usize = 512;
+
+/// Bytes on the wire for each byte that a message may have: headers of small fragments, and pings between them.
+const WIRE_BYTES_PER_BYTE: usize = 2;
 
 /// What came.
 #[derive(Debug)]
@@ -61,6 +66,9 @@ pub struct Reader {
     ws: WebSocketContext,
     /// Bytes given to it so far.
     fed: usize,
+    /// Of these, until the last thing was heard.
+    fed_before: usize,
+    message_bytes_max: usize,
 }
 
 impl Reader {
@@ -78,7 +86,7 @@ impl Reader {
         } else {
             WebSocketContext::from_partially_read(begun.to_vec(), Role::Server, Some(config))
         };
-        Self { ws, fed: begun.len() }
+        Self { ws, fed: begun.len(), fed_before: 0, message_bytes_max }
     }
 
     /// The reader of the session, after one message of so many bytes was heard: larger messages are allowed.
@@ -89,6 +97,7 @@ impl Reader {
         if self.fed == masked_frame_bytes(hello_bytes) {
             return Self::new(&[], message_bytes_max);
         }
+        self.message_bytes_max = message_bytes_max;
         self.ws.set_config(|config| {
             config.max_message_size = Some(message_bytes_max);
             config.max_frame_size = Some(message_bytes_max);
@@ -101,7 +110,9 @@ impl Reader {
     /// # Errors
     /// [`ReadError`] once; the socket is then closed by the caller with what the error asks for.
     pub fn poll(&mut self, stream: &mut Stream, cx: &mut Context<'_>, answers: &mut Vec<u8>) -> Poll<Result<Heard, ReadError>> {
-        let mut half = Half { stream, cx, answers, fed: &mut self.fed };
+        let wire_bytes_max = (WIRE_BYTES_PER_BYTE * self.message_bytes_max).saturating_add(READ_BYTES);
+        let fed_max = self.fed_before.saturating_add(wire_bytes_max);
+        let mut half = Half { stream, cx, answers, fed: &mut self.fed, fed_max };
         let heard = match self.ws.read(&mut half) {
             Ok(Message::Text(text)) => Heard::Text(text),
             Ok(Message::Binary(bytes)) => Heard::Binary(bytes),
@@ -119,8 +130,12 @@ impl Reader {
                 Heard::Goodbye(frame.map(|frame| frame.code.into()))
             }
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::FileTooLarge => {
+                return Poll::Ready(Err(ReadError::TooBig { size: wire_bytes_max, max: self.message_bytes_max }));
+            }
             Err(error) => return Poll::Ready(Err(cause(error))),
         };
+        self.fed_before = self.fed;
         Poll::Ready(Ok(heard))
     }
 }
@@ -151,10 +166,14 @@ struct Half<'a, 'b> {
     cx: &'a mut Context<'b>,
     answers: &'a mut Vec<u8>,
     fed: &'a mut usize,
+    fed_max: usize,
 }
 
 impl Read for Half<'_, '_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if *self.fed > self.fed_max {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         let mut buffer = ReadBuf::new(into);
         match Pin::new(&mut *self.stream).poll_read(self.cx, &mut buffer) {
             Poll::Ready(Ok(())) => {

@@ -10,8 +10,10 @@ mod life;
 mod limits;
 mod live;
 mod matrix;
+mod parsers;
 #[cfg(feature = "otlp")]
 mod process;
+mod quiet;
 mod restore;
 mod safety;
 mod takeover;
