@@ -10,7 +10,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use loadtest::bench::{BenchArgs, Report, progress};
 use loadtest::examine;
 use loadtest::limit;
-use loadtest::scenario::{compare, fanout, idle, ingest, joins, ledger, replay, slow, soak, stop, storm};
+use loadtest::scenario::{abuse, compare, fanout, idle, ingest, joins, ledger, replay, slow, soak, stop, storm};
 
 /// Plays gyms, machines and phones towards a hub, and says what it found.
 #[derive(Debug, Parser)]
@@ -52,6 +52,8 @@ enum Scenario {
     Slow,
     /// A small gym with churn, faults and storms: what stays when all are gone.
     Soak(soak::SoakArgs),
+    /// What strangers and broken clients do to a hub, case by case, while honest ones are served.
+    Abuse(abuse::AbuseArgs),
     /// Plays the hub towards somebody's gateway and says what it does wrong.
     Gateway(examine::ListenArgs),
 }
@@ -98,6 +100,7 @@ impl Scenario {
             Self::Joins(_) => "joins",
             Self::Slow => "slow",
             Self::Soak(_) => "soak",
+            Self::Abuse(_) => "abuse",
             Self::Gateway(_) => "gateway",
         }
     }
@@ -119,6 +122,7 @@ async fn run(cli: &Cli) -> anyhow::Result<Report> {
         Scenario::Joins(own) => joins::run(&cli.bench, own).await,
         Scenario::Slow => slow::run(&cli.bench).await,
         Scenario::Soak(own) => soak::run(&cli.bench, own).await,
+        Scenario::Abuse(own) => abuse::run(&cli.bench, own).await,
         Scenario::Gateway(own) => examine::run(own).await,
     }
 }

@@ -109,6 +109,38 @@ fn every_source_file_opens_with_what_it_is_for() {
     assert!(bare.is_empty(), "no header comment: {bare:#?}");
 }
 
+/// Floors of published faults: a line that is deleted from deny.toml would say nothing.
+const FLOORS: &[&str] = &[
+    "tungstenite@<0.20.1",
+    "tracing-subscriber@<0.3.20",
+    "bytes@<1.11.1",
+    "rustls@<0.23.45",
+    "rustls-webpki@<0.103.13",
+    "time@<0.3.47",
+    "socketioxide@<0.18.9",
+];
+
+#[test]
+fn the_floors_of_published_faults_stand_in_deny_toml() {
+    let deny: toml::Table = read(&root().join("deny.toml")).parse().unwrap();
+    let bans: Vec<&str> = deny["bans"]["deny"].as_array().unwrap().iter().map(|ban| ban["crate"].as_str().unwrap()).collect();
+    for floor in FLOORS {
+        let (name, below) = floor.split_once("@<").unwrap();
+        let held = bans.iter().filter_map(|ban| ban.strip_prefix(name)?.strip_prefix("@<")).any(|found| version(found) >= version(below));
+        assert!(held, "{floor} is not held any more");
+    }
+}
+
+#[test]
+fn the_lock_file_of_the_fuzz_targets_keeps_the_same_floors() {
+    let lock: toml::Table = read(&root().join("fuzz/Cargo.lock")).parse().unwrap();
+    for package in lock["package"].as_array().unwrap() {
+        let (name, found) = (package["name"].as_str().unwrap(), package["version"].as_str().unwrap());
+        let below = FLOORS.iter().find_map(|floor| floor.strip_prefix(name)?.strip_prefix("@<"));
+        assert!(below.is_none_or(|below| version(found) >= version(below)), "{name} {found} is below its floor");
+    }
+}
+
 #[test]
 fn what_deny_toml_bans_is_not_built() {
     let deny: toml::Table = read(&root().join("deny.toml")).parse().unwrap();

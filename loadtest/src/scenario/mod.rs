@@ -1,5 +1,6 @@
 //! Scenarios: each starts what it needs, shows where it is, ends by itself, and returns one [`Report`](crate::bench::Report).
 
+pub mod abuse;
 pub mod compare;
 pub mod fanout;
 pub mod idle;

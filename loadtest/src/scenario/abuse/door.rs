@@ -1,0 +1,169 @@
+//! At the door: requests that never end, that are too large, that come from elsewhere, and that are too many.
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+use protocol::frame::Role;
+use protocol::wire::Encoding;
+
+use super::case::{Case, End, KIB_PER_ATTACKER, KIB_PER_STRANGER, at_once};
+use super::rude::{Rude, upgrade_request};
+use super::stage::Stage;
+
+const FAMILY: &str = "door";
+/// Sockets of a slow attack.
+const SLOW: usize = 60;
+/// Sockets from one address.
+const CROWD: usize = 1_000;
+/// Sockets being opened at once.
+const DIALS: usize = 32;
+
+pub(super) fn cases() -> Vec<Case> {
+    let slow = |name, attack| Case { family: FAMILY, name, ends: &["cut", "408"], within: header_time, kib_per_socket: 16, attack };
+    let fast = |name, ends, attack| Case { family: FAMILY, name, ends, within: at_once, kib_per_socket: KIB_PER_ATTACKER, attack };
+    vec![
+        slow("connects and says nothing", |stage| Box::pin(slowly(stage, b"", Duration::ZERO))),
+        slow("half a request, then silence", |stage| Box::pin(slowly(stage, b"GET /v1/ws HTTP/1.1\r\nHost: hub\r\nConn", Duration::ZERO))),
+        slow("a header byte now and then", |stage| {
+            Box::pin(slowly(stage, b"GET /v1/ws HTTP/1.1\r\nHost: hub\r\n", Duration::from_millis(300)))
+        }),
+        fast("1 MB of headers", &["431", "cut"], |stage| Box::pin(headers(stage, 1, 1024 * 1024))),
+        fast("3,000 headers", &["431", "cut"], |stage| Box::pin(headers(stage, 3_000, 8))),
+        fast("a foreign Origin", &["403"], |stage| Box::pin(asks(stage, "Origin: https://evil.example\r\n"))),
+        fast("no HTTP at all", &["400", "cut"], |stage| Box::pin(raw(stage, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"))),
+        fast("a subprotocol header of 12 KB of commas", &["400", "101"], |stage| Box::pin(commas(stage))),
+        fast("a body over the limit", &["413", "401"], |stage| Box::pin(body(stage))),
+        Case {
+            family: FAMILY,
+            name: "a body that never comes",
+            ends: &["503"],
+            // Not of the settings: a request has 30 s.
+            within: |_| Duration::from_secs(32),
+            kib_per_socket: 16,
+            attack: |stage| Box::pin(no_body(stage)),
+        },
+        Case {
+            family: FAMILY,
+            name: "a thousand sockets from one address",
+            ends: &["held", "429"],
+            within: at_once,
+            kib_per_socket: KIB_PER_STRANGER,
+            attack: |stage| Box::pin(crowd(stage)),
+        },
+        Case {
+            family: FAMILY,
+            name: "a thousand devices behind one address, each with its own token",
+            ends: &["welcome"],
+            within: |_| Duration::from_secs(10),
+            kib_per_socket: 12,
+            attack: |stage| Box::pin(gym(stage)),
+        },
+    ]
+}
+
+fn header_time(stage: &Stage) -> Duration {
+    stage.times.header + Duration::from_secs(1)
+}
+
+/// Many sockets that say the beginning and then a byte every pause, or nothing.
+async fn slowly(stage: &Stage, begin: &'static [u8], pause: Duration) -> anyhow::Result<Vec<End>> {
+    let (from, within) = (stage.fresh_address(), header_time(stage));
+    let one = async || {
+        let rude = Rude::dial(stage, from).await?;
+        let next = |number| match number {
+            0 => Some(begin.to_vec()),
+            _ if pause.is_zero() => None,
+            _ => Some(b"x".to_vec()),
+        };
+        anyhow::Ok(rude.says_on(within, pause, next).await)
+    };
+    try_join_all((0..SLOW).map(|_| one())).await
+}
+
+async fn headers(stage: &Stage, count: usize, bytes: usize) -> anyhow::Result<Vec<End>> {
+    let more: String = (0..count).map(|number| format!("X-H{number}: {}\r\n", "a".repeat(bytes))).collect();
+    asks(stage, &more).await
+}
+
+/// An upgrade with these headers more.
+async fn asks(stage: &Stage, more: &str) -> anyhow::Result<Vec<End>> {
+    raw(stage, upgrade_request(stage, Encoding::MessagePack, more).as_bytes()).await
+}
+
+async fn raw(stage: &Stage, bytes: &[u8]) -> anyhow::Result<Vec<End>> {
+    let rude = Rude::dial(stage, stage.fresh_address()).await?;
+    Ok(vec![rude.says(bytes, at_once(stage)).await])
+}
+
+/// What a careless pattern would match for ever (CVE-2021-32640 of ws).
+async fn commas(stage: &Stage) -> anyhow::Result<Vec<End>> {
+    asks(stage, &format!("Sec-WebSocket-Protocol: a{}\r\n", " ,".repeat(6 * 1024))).await
+}
+
+async fn body(stage: &Stage) -> anyhow::Result<Vec<End>> {
+    let token = stage.token(Role::Service, uuid::Uuid::now_v7());
+    let head = format!(
+        "PUT /v1/gyms HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: 67108864\r\n\r\n[",
+        stage.address
+    );
+    let rude = Rude::dial(stage, stage.fresh_address()).await?;
+    let begun = head.into_bytes();
+    let next = |number| match number {
+        0 => Some(begun.clone()),
+        1..=1024 => Some(vec![b' '; 64 * 1024]),
+        _ => None,
+    };
+    Ok(vec![rude.says_on(at_once(stage), Duration::ZERO, next).await])
+}
+
+/// A request that announces a body within the limit and sends a byte of it.
+async fn no_body(stage: &Stage) -> anyhow::Result<Vec<End>> {
+    let (from, token) = (stage.fresh_address(), stage.token(Role::Service, uuid::Uuid::now_v7()));
+    let request = format!(
+        "PUT /v1/gyms HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n[",
+        stage.address
+    );
+    let one = async || {
+        let rude = Rude::dial(stage, from).await?;
+        anyhow::Ok(rude.says(request.as_bytes(), Duration::from_secs(32)).await)
+    };
+    try_join_all((0..SLOW).map(|_| one())).await
+}
+
+/// As many as the cap stay; the others are turned away.
+async fn crowd(stage: &Stage) -> anyhow::Result<Vec<End>> {
+    let from = stage.fresh_address();
+    let (mut ends, mut held) = (Vec::new(), Vec::new());
+    for _ in 0..CROWD {
+        let rude = Rude::dial(stage, from).await?;
+        if held.len() < stage.strangers_per_address {
+            ends.push(End::new("held", rude.began));
+            held.push(rude);
+        } else {
+            ends.push(rude.says(b"", at_once(stage)).await);
+        }
+    }
+    let turned_away = ends.iter().filter(|end| end.how == "429").count();
+    anyhow::ensure!(turned_away == CROWD - stage.strangers_per_address, "{turned_away} of {CROWD} were turned away");
+    Ok(ends)
+}
+
+/// One Wi-Fi, a thousand phones: whoever says who they are does not count by address.
+async fn gym(stage: &Stage) -> anyhow::Result<Vec<End>> {
+    let from: Ipv4Addr = stage.fresh_address();
+    let (mut ends, mut inside) = (Vec::new(), Vec::new());
+    for _ in 0..CROWD.div_ceil(DIALS) {
+        let comers = (0..DIALS).map(async |_| {
+            let began = Instant::now();
+            let mut rude = Rude::stranger(stage, from, Encoding::MessagePack).await?;
+            rude.hello(stage, Role::Member, Encoding::MessagePack).await?;
+            anyhow::Ok((End::new("welcome", began), rude))
+        });
+        for (end, rude) in try_join_all(comers).await? {
+            ends.push(end);
+            inside.push(rude);
+        }
+    }
+    Ok(ends)
+}
