@@ -305,5 +305,14 @@ pub(crate) const fn is_machine_side(role: Role) -> bool {
     matches!(role, Role::Machine | Role::Gateway)
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod tests;
+
+/// Plays an hour that a fuzzer drew, with the invariants checked after every step.
+///
+/// # Errors
+/// The invariant that broke, and the deeds that broke it.
+#[cfg(fuzzing)]
+pub fn random_hours(bytes: &[u8]) -> Result<(), String> {
+    tests::hours::random(bytes)
+}

@@ -64,7 +64,7 @@ impl Member {
     }
 
     /// The machine that the member holds, and its fence.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn holds(&self) -> Option<(MachineId, u64)> {
         self.holding.as_ref().map(|held| (held.machine, held.claim.fence))
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::Stdio;
 use std::time::Duration;
 
 use loadtest::bench::{Bench, BenchArgs, NewMachine, Wants, World};
@@ -14,6 +14,7 @@ use protocol::frame::{Bind, Claim, ClaimBy, MachineFault, MachineKind, Role, Sam
 use protocol::text::Text;
 use protocol::{CloseReason, Field, MachineId, Reading, RoomName, SeqRanges, ServerFrame};
 use serde_json::json;
+use tokio::process::Command;
 use uuid::Uuid;
 
 use crate::house::bike_hello;
@@ -137,37 +138,18 @@ async fn a_line_of_the_log_is_written_by_the_hub_and_by_nobody_else() {
     assert!(!log.contains("forged"), "what a peer wrote: {:?}", line_of(&log, "forged"));
 }
 
-#[test]
-fn each_unsafe_switch_keeps_the_process_from_starting_in_production() {
+#[tokio::test]
+async fn each_unsafe_switch_keeps_the_process_from_starting_in_production() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = format!("store.url=sqlite:{}", folder.path().join("spotter.db").display());
     for switch in ["built_in_issuer", "open_auth", "token_in_url", "raw_echo", "hs256"] {
         let set = format!("dev.{switch}=true");
         let arguments = ["serve", "--profile", "production", "--set", &store, "--set", "listen.address=127.0.0.1:0", "--set", &set];
-        let mut process = Command::new(spotter())
-            .args(arguments)
-            .stdin(std::process::Stdio::null())
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .expect("starts");
-        let status = ended(&mut process).unwrap_or_else(|| panic!("{switch}: it serves"));
-        let said = std::io::read_to_string(process.stderr.take().expect("piped")).expect("text");
-        assert!(!status.success() && said.contains(&format!("dev.{switch}")), "{switch}: {said}");
+        let ends = Command::new(spotter()).args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
+        let end =
+            tokio::time::timeout(Duration::from_secs(20), ends).await.unwrap_or_else(|_| panic!("{switch}: it serves")).expect("started");
+        let said = String::from_utf8_lossy(&end.stderr);
+        assert!(!end.status.success() && said.contains(&format!("dev.{switch}")), "{switch}: {said}");
     }
     assert!(!folder.path().join("spotter.db").exists(), "a store was made all the same");
-}
-
-/// How a process ended, unless it goes on.
-fn ended(process: &mut std::process::Child) -> Option<std::process::ExitStatus> {
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    loop {
-        if let Some(status) = process.try_wait().expect("ours") {
-            return Some(status);
-        }
-        if std::time::Instant::now() > deadline {
-            process.kill().expect("ours");
-            return None;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
