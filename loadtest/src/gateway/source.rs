@@ -211,6 +211,9 @@ impl Source {
     pub fn bind(&mut self) -> Bind {
         self.live = false;
         self.wanted.clear();
+        // What was told to be stored in the middle of the buffer is still in it: said to be held, it would be waited for in vain.
+        let stored = &self.stored;
+        self.buffer.retain(|held| !stored.contains(held.seq));
         let held: SeqRanges = self.buffer.iter().map(|held| held.seq).collect();
         let told: SeqRanges = held.iter().take(SEQ_RANGES_MAX).map(|range| (*range.start(), *range.end())).collect();
         self.offered_through = self.last_seq;

@@ -70,6 +70,15 @@ impl Options {
         self
     }
 
+    /// Asks for the rooms of `before` too: a connection that broke before its joins were answered forgets none.
+    #[must_use]
+    pub fn rooms_of(mut self, before: &Self) -> Self {
+        let forgotten = before.rooms.iter().filter(|join| self.rooms.iter().all(|asked| asked.room != join.room));
+        let forgotten: Vec<JoinRoom> = forgotten.cloned().collect();
+        self.rooms.extend(forgotten);
+        self
+    }
+
     /// The hello that these options make.
     #[must_use]
     pub fn hello(&self) -> Hello {

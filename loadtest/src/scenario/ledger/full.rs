@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::ground::Ground;
+use super::row::Case;
 
-/// Rows that may wait: a few seconds of the usual load.
-pub(super) const QUEUE_ROWS: u64 = 1_200;
+/// Rows that may wait, in full and where quick: a part of what the load makes while the store is away.
+const QUEUE_ROWS: [u64; 2] = [4_000, 320];
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Accepting must have stopped, and sources must know, so long after the queue is full.
 const STOPS_WITHIN: Duration = Duration::from_secs(1);
@@ -22,12 +23,17 @@ const GIVEN_UP_AFTER: Duration = Duration::from_secs(12);
 const GROWTH_KIB_MAX: u64 = 96 * 1024;
 
 /// The settings that a small queue takes.
-pub(super) fn settings() -> Vec<String> {
-    vec![format!("store.queue_rows={QUEUE_ROWS}"), "store.batch_rows=256".to_owned()]
+pub(super) fn settings(case: &Case) -> Vec<String> {
+    let rows = queue_rows(case);
+    vec![format!("store.queue_rows={rows}"), format!("store.batch_rows={}", rows / 4)]
+}
+
+const fn queue_rows(case: &Case) -> u64 {
+    QUEUE_ROWS[case.quick as usize]
 }
 
 /// Watches for `away`, the time that the store takes nothing; notes and judges what it saw.
-pub(super) async fn watch(ground: &mut Ground, away: Duration) {
+pub(super) async fn watch(ground: &mut Ground, case: &Case, away: Duration) {
     let (began, before_kib) = (Instant::now(), ground.rss_kib());
     let (mut full, mut told, mut last_accepted, mut accepted) = (None, None, began, accepted_by(ground));
     let (mut most_kib, mut degraded) = (before_kib, false);
@@ -35,7 +41,7 @@ pub(super) async fn watch(ground: &mut Ground, away: Duration) {
     while began.elapsed() < away {
         let waiting = ground.metric("spotter_recorder_queue_rows").await.unwrap_or_default();
         let now = Instant::now();
-        if full.is_none() && waiting >= QUEUE_ROWS as f64 {
+        if full.is_none() && waiting >= queue_rows(case) as f64 {
             full = Some(now);
         }
         if told.is_none() && holds(ground) > holds_before {

@@ -79,7 +79,7 @@ pub(super) struct Ground {
     watchers_on: Arc<AtomicUsize>,
     release: CancellationToken,
     end: CancellationToken,
-    quick: bool,
+    measures: bool,
     /// Whether every gateway sends its whole buffer again once all is stored.
     pub(super) replay_buffers: bool,
 }
@@ -109,7 +109,7 @@ impl Ground {
             watchers_on: Arc::default(),
             release,
             end,
-            quick: case.quick,
+            measures: case.alone && !case.quick,
             replay_buffers: false,
         };
         ground.claim_all().await.with_context(|| format!("the end of the hub's log:\n{}", ground.bench.log_end()))?;
@@ -132,6 +132,17 @@ impl Ground {
     /// Everybody begins to train.
     pub(super) fn begin(&self) {
         self.floor.begin(SPEED);
+    }
+
+    /// Waits until the store knows whose readings are whose. A stretch of a workout that the hub took down less than a commit ago is
+    /// forgotten with it: its readings are stored and belong to nobody (`docs/ARCHITECTURE.md`).
+    pub(super) async fn owned(&self) -> anyhow::Result<()> {
+        let (database, began) = (self.bench.database().await?, Instant::now());
+        while database.count("select count(*) from workout_ranges").await? < self.floor.stands.len() as i64 {
+            anyhow::ensure!(began.elapsed() < PATIENCE, "the first stretches of the workouts were not stored within {PATIENCE:?}");
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(())
     }
 
     /// SIGKILL, and the hub again on the same store and port. Returns the instant of the kill.
@@ -234,7 +245,7 @@ impl Ground {
             watched.push(watcher?);
         }
         let mut found = std::mem::take(&mut self.found);
-        audit::audit(&self.bench, &self.floor, &self.poisoned, &seen, &watched, &mut found, self.quick).await?;
+        audit::audit(&self.bench, &self.floor, &self.poisoned, &seen, &watched, &mut found, self.measures).await?;
         if !found.holds() {
             found.failures.push(format!("the end of the hub's log:\n{}", self.bench.log_end()));
         }

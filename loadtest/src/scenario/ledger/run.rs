@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::task::JoinSet;
 
@@ -69,19 +70,32 @@ pub(super) async fn all(args: &BenchArgs, own: &LedgerArgs, units: Vec<Unit>) ->
     let queue = Arc::new(Mutex::new(queue));
     let mut lanes = JoinSet::new();
     for _ in 0..own.jobs {
+        let alone = own.jobs == 1;
         let (args, state, queue) = (args.clone(), state.clone(), queue.clone());
         lanes.spawn(async move {
             let mut results = Vec::new();
             loop {
                 let next = queue.lock().await.pop();
                 let Some((number, unit)) = next else { return Ok::<_, anyhow::Error>(results) };
-                results.push((number, one(&args, unit, &state).await?));
+                results.push((number, one(&args, unit, &state, alone).await?));
             }
         });
     }
     let mut results = Vec::new();
-    while let Some(lane) = lanes.join_next().await {
-        results.extend(lane??);
+    let ended = async {
+        while let Some(lane) = lanes.join_next().await {
+            results.extend(lane??);
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    tokio::select! {
+        ended = ended => ended?,
+        told = interrupted() => {
+            told?;
+            // Hubs, servers and small disks end with the runs that they belong to.
+            lanes.shutdown().await;
+            anyhow::bail!("interrupted: --resume goes on from here");
+        }
     }
     results.sort_by_key(|(number, _)| *number);
     let results: Vec<Result> = results.into_iter().map(|(_, result)| result).collect();
@@ -93,7 +107,17 @@ pub(super) async fn all(args: &BenchArgs, own: &LedgerArgs, units: Vec<Unit>) ->
     Ok(results)
 }
 
-async fn one(args: &BenchArgs, unit: Unit, state: &State) -> anyhow::Result<Result> {
+/// Waits for SIGINT or SIGTERM.
+async fn interrupted() -> anyhow::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => (),
+        _ = terminate.recv() => (),
+    }
+    Ok(())
+}
+
+async fn one(args: &BenchArgs, unit: Unit, state: &State, alone: bool) -> anyhow::Result<Result> {
     let cluster = Arc::new(OnceCell::new());
     let mut done: Vec<Done> = Vec::new();
     for (number, &seed) in unit.seeds.iter().enumerate() {
@@ -103,7 +127,7 @@ async fn one(args: &BenchArgs, unit: Unit, state: &State) -> anyhow::Result<Resu
             continue;
         }
         progress(&format!("ledger: {} on {}, run {} of {}, seed {seed}", row.name, store.name(), number + 1, unit.seeds.len()));
-        let case = Case { row, store, seed, quick, args: BenchArgs { seed, ..args.clone() }, cluster: cluster.clone() };
+        let case = Case { row, store, seed, quick, alone, args: BenchArgs { seed, ..args.clone() }, cluster: cluster.clone() };
         let began = Instant::now();
         let lasts = case.time(row.lasts) + HANGS_AFTER;
         let found = match tokio::time::timeout(lasts, (row.run)(case)).await {

@@ -46,7 +46,7 @@ pub(super) async fn watch(url: String, options: Options, on: Arc<AtomicUsize>, e
                 on.fetch_sub(1, Ordering::Relaxed);
                 watched.gaps += peer.rooms().gaps();
                 watched.resets += peer.rooms().resets();
-                again = peer.resume();
+                again = peer.resume().rooms_of(&again);
             }
             Err(_not_yet) => tokio::time::sleep(COME_BACK).await,
         }

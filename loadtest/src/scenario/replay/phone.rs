@@ -128,7 +128,7 @@ impl Training {
             self.on.fetch_sub(1, Ordering::Relaxed);
             self.seen.gaps += peer.rooms().gaps();
             self.seen.resets += peer.rooms().resets();
-            self.again = peer.resume();
+            self.again = peer.resume().rooms_of(&self.again);
         }
     }
 

@@ -41,7 +41,7 @@ async fn run(case: Case) -> anyhow::Result<Found> {
         Store::Sqlite => None,
     };
     let mut load = Load::of(&case);
-    load.set = full::settings();
+    load.set = full::settings(&case);
     load.lasts = case.time(FULL) + Duration::from_secs(4);
     load.store_url = Some(match &postgres {
         Some(postgres) => postgres.create_database("ledger").await?,
@@ -52,7 +52,7 @@ async fn run(case: Case) -> anyhow::Result<Found> {
     sleep(Duration::from_millis(1_000 + case.dice().below(1_000))).await;
     ground.floor.away.store(true, Ordering::Relaxed);
     disk.fill().await?;
-    full::watch(&mut ground, case.time(FULL)).await;
+    full::watch(&mut ground, &case, case.time(FULL)).await;
     disk.empty()?;
     let emptied = Instant::now();
     if let Some(postgres) = &postgres {

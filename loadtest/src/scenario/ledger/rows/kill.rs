@@ -25,8 +25,9 @@ async fn run(case: Case) -> anyhow::Result<Found> {
     let part = load.lasts.mul_f64(0.8) / KILLS as u32;
     let mut ground = Ground::open(&case, load).await?;
     let mut dice = case.dice();
-    let start = Instant::now();
     ground.begin();
+    ground.owned().await?;
+    let start = Instant::now();
     for kill in 0..KILLS {
         // Somewhere in its own part of the run, to the microsecond.
         let at = part * kill as u32 + Duration::from_micros(dice.below(part.as_micros() as u64));

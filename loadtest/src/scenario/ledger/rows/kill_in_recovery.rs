@@ -28,7 +28,8 @@ async fn run(case: Case) -> anyhow::Result<Found> {
     let mut ground = Ground::open(&case, Load::of(&case)).await?;
     let mut dice = case.dice();
     ground.begin();
-    sleep(Duration::from_millis(800 + dice.below(1_000))).await;
+    ground.owned().await?;
+    sleep(Duration::from_micros(dice.below(1_500_000))).await;
     ground.bench.child()?.kill().await?;
     for _ in 0..KILLS {
         ground.bench.child()?.spawn()?;

@@ -25,7 +25,7 @@ pub(in crate::scenario::ledger) const ROW: Row = Row {
 
 async fn run(case: Case) -> anyhow::Result<Found> {
     let mut load = Load::of(&case);
-    load.set = full::settings();
+    load.set = full::settings(&case);
     load.lasts = case.time(LOCKED) + Duration::from_secs(4);
     load.store_url = case.store_url().await?;
     let postgres = load.store_url.clone();
@@ -37,7 +37,7 @@ async fn run(case: Case) -> anyhow::Result<Found> {
         Some(url) => {
             let mut connection = sqlx::PgConnection::connect(&url).await.context("could not connect to lock")?;
             connection.execute("begin; lock table samples, boots in access exclusive mode").await.context("could not lock")?;
-            full::watch(&mut ground, case.time(LOCKED)).await;
+            full::watch(&mut ground, &case, case.time(LOCKED)).await;
             connection.execute("rollback").await.context("could not unlock")?;
         }
         None => {
@@ -45,7 +45,7 @@ async fn run(case: Case) -> anyhow::Result<Found> {
             let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file).busy_timeout(Duration::from_secs(20));
             let mut connection = options.connect().await.context("could not connect to lock")?;
             connection.execute("begin exclusive").await.context("could not lock")?;
-            full::watch(&mut ground, case.time(LOCKED)).await;
+            full::watch(&mut ground, &case, case.time(LOCKED)).await;
             connection.execute("rollback").await.context("could not unlock")?;
         }
     }
