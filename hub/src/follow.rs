@@ -64,7 +64,10 @@ async fn look(hub: &Hub, with_members: bool) -> Result<(), StoreError> {
 /// What changed in a gym that is known.
 fn compare(hub: &Hub, gym: GymId, known: &[MachineId], seed: GymSeed) {
     let new_workouts = seed.workouts.into_iter().filter(|workout| hub.registry.workout(workout.record.workout).is_none()).collect();
-    seed::trainings(hub, gym, seed.visits, new_workouts, seed.boots);
+    // Only of members who were not seen in this gym: a visit that is told again would be news to their phones each second.
+    let seen = |visit: &storage::VisitRecord| hub.registry.gyms_of_member(seed.tenant, visit.member).contains(&gym);
+    let new_visits = seed.visits.into_iter().filter(|visit| !seen(visit)).collect();
+    seed::trainings(hub, gym, new_visits, new_workouts, seed.boots);
     let stored: HashSet<MachineId> = seed.machines.iter().map(|machine| machine.record.machine).collect();
     known.iter().filter(|machine| !stored.contains(machine)).for_each(|machine| hub.remove_machine(*machine));
     // Claims that began first: a workout that moved on to another machine does not end with the claim that it left.
