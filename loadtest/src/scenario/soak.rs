@@ -33,6 +33,8 @@ const LINK_DOWN: Duration = Duration::from_secs(3);
 const COME_BACK: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const SETTLE: Duration = Duration::from_secs(60);
+/// The warm-up is as long as what follows, up to the time for which the room of a sealed workout is kept: from then on as many go as come.
+const WARM_UP_MOST: Duration = Duration::from_secs(600);
 /// After the last session: rooms, logs (two minutes after their last watcher) and buffers are given back.
 const IDLE: Duration = Duration::from_secs(130);
 const IDLE_QUICK: Duration = Duration::from_secs(4);
@@ -62,8 +64,7 @@ pub async fn run(args: &BenchArgs, own: &SoakArgs) -> anyhow::Result<Report> {
     let curve = RssCurve::start(bench.pid().context("the hub is gone")?, Duration::from_millis(500));
     let mut life = Life::default();
     progress("soak: warming up");
-    // As long as what follows, up to two minutes: every table that grows to a size has it then.
-    club.live(&bench, 1, lasts.min(Duration::from_secs(120)), &mut life).await?;
+    club.live(&bench, 1, lasts.min(WARM_UP_MOST), &mut life).await?;
     sleep(idle).await;
     let (_, before_kib) = bench.usage()?.context("the hub is gone")?;
     progress(&format!("soak: {before_kib} KiB when all are gone; now {minutes:.1} minutes"));
