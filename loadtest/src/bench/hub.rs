@@ -46,6 +46,8 @@ pub struct HubChild {
     port: u16,
     /// `key=value` over its configuration.
     set: Vec<String>,
+    /// Words before its own, such as `prlimit --nofile=200`.
+    before: Vec<String>,
     child: Option<Child>,
     /// The address that stays where hubs take over from each other.
     line: Option<Line>,
@@ -55,12 +57,12 @@ pub struct HubChild {
 
 impl HubChild {
     /// Starts a hub on a store; `store_url` none is SQLite in its own folder. `secret` signs the tokens that it takes; `set` are settings
-    /// as `key=value` that stand over all others.
+    /// as `key=value` that stand over all others, `before` words that stand before its own, such as `prlimit --nofile=200`.
     ///
     /// # Errors
     /// Where it does not start or does not become ready; with the end of its log.
-    pub async fn start(binary: PathBuf, store_url: Option<&str>, secret: &str, set: &[String]) -> anyhow::Result<Self> {
-        Self::start_as(binary, store_url, secret, set, "http").await
+    pub async fn start(binary: PathBuf, store_url: Option<&str>, secret: &str, set: &[String], before: &[String]) -> anyhow::Result<Self> {
+        Self::start_as(binary, store_url, secret, (set, before), "http").await
     }
 
     /// As [`HubChild::start`], where the hub ends TLS itself with [`TEST_CERTIFICATE`].
@@ -68,14 +70,14 @@ impl HubChild {
     /// # Errors
     /// As [`HubChild::start`].
     pub async fn start_tls(binary: PathBuf, store_url: Option<&str>, secret: &str) -> anyhow::Result<Self> {
-        Self::start_as(binary, store_url, secret, &[], "https").await
+        Self::start_as(binary, store_url, secret, (&[], &[]), "https").await
     }
 
     async fn start_as(
         binary: PathBuf,
         store_url: Option<&str>,
         secret: &str,
-        set: &[String],
+        (set, before): (&[String], &[String]),
         scheme: &'static str,
     ) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("loadtest-hub-").tempdir().context("no temporary folder")?;
@@ -86,7 +88,7 @@ impl HubChild {
             config.push_str(&tls_configuration(folder.path())?);
         }
         std::fs::write(folder.path().join("spotter.toml"), config).context("could not write the hub's configuration")?;
-        let mut hub = Self { binary, port, set: set.to_vec(), child: None, line: None, folder, scheme };
+        let mut hub = Self { binary, port, set: set.to_vec(), before: before.to_vec(), child: None, line: None, folder, scheme };
         hub.run().await?;
         Ok(hub)
     }
@@ -108,7 +110,7 @@ impl HubChild {
         let sqlite = format!("sqlite:{}", folder.path().join("spotter.db").display());
         let config = configuration(port, store_url.unwrap_or(&sqlite), secret, folder.path());
         std::fs::write(folder.path().join("spotter.toml"), config).context("could not write the hub's configuration")?;
-        let mut hub = Self { binary, port, set: set.to_vec(), child: None, line: Some(line), folder, scheme: "http" };
+        let mut hub = Self { binary, port, set: set.to_vec(), before: Vec::new(), child: None, line: Some(line), folder, scheme: "http" };
         hub.run().await?;
         Ok(hub)
     }
@@ -148,8 +150,11 @@ impl HubChild {
     /// Where it does not start.
     pub fn spawn(&mut self) -> anyhow::Result<()> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).context("could not open the hub's log")?;
-        let mut command = Command::new(&self.binary);
+        let mut words = self.before.iter().map(std::ffi::OsStr::new).chain([self.binary.as_os_str()]);
+        let program = words.next().unwrap_or(self.binary.as_os_str());
+        let mut command = Command::new(program);
         command
+            .args(words)
             .arg("serve")
             .arg("--config")
             .arg(self.folder.path().join("spotter.toml"))
@@ -194,6 +199,19 @@ impl HubChild {
             child.kill().await.context("could not kill the hub")?;
         }
         Ok(())
+    }
+
+    /// SIGTERM, and how it ended.
+    ///
+    /// # Errors
+    /// Where it cannot be told, or does not end within `patience`.
+    pub async fn terminate(&mut self, patience: Duration) -> anyhow::Result<std::process::ExitStatus> {
+        let mut child = self.child.take().context("the hub does not run")?;
+        let pid = child.id().context("the hub is gone")?.to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status().await.context("could not run kill")?;
+        ensure!(told.success(), "could not send SIGTERM");
+        let ended = tokio::time::timeout(patience, child.wait()).await;
+        ended.with_context(|| format!("the hub did not end within {patience:?}"))?.context("could not wait for the hub")
     }
 
     /// `http://127.0.0.1:PORT`, or `https:` behind TLS.

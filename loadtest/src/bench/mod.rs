@@ -9,6 +9,7 @@ mod hub;
 mod kernel;
 mod latency;
 mod line;
+mod link;
 mod postgres;
 mod publisher;
 mod report;
@@ -33,6 +34,7 @@ pub use hub::{HubChild, TEST_CERTIFICATE, find_binary};
 pub use kernel::{Queue, queues_of};
 pub use latency::Latency;
 pub use line::{Line, LineKind};
+pub use link::Link;
 pub use postgres::{Postgres, free_port};
 pub use publisher::Publisher;
 pub use report::{ALWAYS, Report};
@@ -79,6 +81,8 @@ pub struct Wants {
     pub set: Vec<String>,
     /// An address that another hub can take over.
     pub line: Option<LineKind>,
+    /// Words before the hub's own, such as `prlimit --nofile=200`.
+    pub before: Vec<String>,
 }
 
 /// A hub with its store.
@@ -133,7 +137,7 @@ impl Bench {
         let secret = format!("{}{}", Uuid::now_v7().simple(), Uuid::now_v7().simple());
         progress("starting the hub");
         let child = match wants.line {
-            None => HubChild::start(binary, store_url.as_deref(), &secret, &wants.set).await?,
+            None => HubChild::start(binary, store_url.as_deref(), &secret, &wants.set, &wants.before).await?,
             Some(kind) => HubChild::start_on_line(binary, store_url.as_deref(), &secret, &wants.set, kind).await?,
         };
         let http = child.http();

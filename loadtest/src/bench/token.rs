@@ -43,9 +43,15 @@ impl Minter {
     /// A token for somebody.
     #[must_use]
     pub fn token(&self, role: Role, subject: Uuid, gyms: &[GymId], teams: &[TeamId]) -> String {
+        self.token_for(LIFE_S, role, subject, gyms, teams)
+    }
+
+    /// A token for somebody that runs out after so many seconds.
+    #[must_use]
+    pub fn token_for(&self, life_s: f64, role: Role, subject: Uuid, gyms: &[GymId], teams: &[TeamId]) -> String {
         let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         let claims = json!({
-            "iss": ISSUER, "aud": AUDIENCE, "sub": subject, "jti": Uuid::now_v7(), "iat": now_s - EARLIER_S, "exp": now_s + LIFE_S,
+            "iss": ISSUER, "aud": AUDIENCE, "sub": subject, "jti": Uuid::now_v7(), "iat": now_s - EARLIER_S, "exp": now_s + life_s,
             "tenant": self.tenant, "roles": [role.name()], "gyms": gyms, "teams": teams,
         });
         let mut token = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);

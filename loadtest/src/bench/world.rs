@@ -99,6 +99,26 @@ impl World {
         bench.minter.token(role, subject, &[self.gym], teams)
     }
 
+    /// A token for an operator of this gym that runs out after a while.
+    #[must_use]
+    pub fn token_for(&self, bench: &Bench, life: std::time::Duration, subject: Uuid) -> String {
+        bench.minter.token_for(life.as_secs_f64(), Role::Operator, subject, &[self.gym], &[])
+    }
+
+    /// Revokes all tokens of a subject, as an operator's backend does. Answers how many sockets were closed.
+    ///
+    /// # Errors
+    /// What the API answered.
+    pub async fn revoke(&self, bench: &Bench, subject: Uuid) -> anyhow::Result<u64> {
+        let url = format!("{}/v1/revocations", bench.http());
+        let request = bench.client().post(&url).bearer_auth(&self.service).json(&json!({ "subject": subject }));
+        let answer = request.send().await.with_context(|| format!("could not reach {url}"))?;
+        let (status, text) = (answer.status(), answer.text().await.unwrap_or_default());
+        anyhow::ensure!(status.is_success(), "POST {url} answered {status}: {text}");
+        let answer: Value = serde_json::from_str(&text).context("the answer to a revocation is no JSON")?;
+        Ok(answer["closed"].as_u64().unwrap_or_default())
+    }
+
     async fn put(&self, bench: &Bench, what: &str, items: &Value) -> anyhow::Result<()> {
         let url = format!("{}/v1/{what}", bench.http());
         let request = bench.client().put(&url).bearer_auth(&self.service).json(&json!({ "items": items }));

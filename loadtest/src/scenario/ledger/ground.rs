@@ -18,7 +18,7 @@ use super::audit::{self, Poisoned};
 use super::found::Found;
 use super::row::Case;
 use super::watcher::{Watched, operator, watch};
-use crate::bench::{Bench, Wants};
+use crate::bench::{Bench, Link, Wants};
 use crate::gateway::{Gateway, Mischief, SimGateway};
 use crate::peer::Options;
 use crate::scenario::replay::floor::{Floor, FloorPlan, MISCHIEF};
@@ -26,7 +26,7 @@ use crate::scenario::replay::phone::{Seen, Training};
 use crate::workout::Workout;
 
 /// Machines run so many times faster than life: 20 readings a second each.
-const SPEED: f64 = 20.0;
+pub(super) const SPEED: f64 = 20.0;
 const WATCHERS: usize = 2;
 /// From the last reading to everything stored, as seen by the gateways.
 const SETTLE: Duration = Duration::from_secs(90);
@@ -54,6 +54,10 @@ pub(super) struct Load {
     pub(super) set: Vec<String>,
     /// A store other than the row's usual one.
     pub(super) store_url: Option<String>,
+    /// Words before the hub's own, such as `prlimit --nofile=200`.
+    pub(super) before: Vec<String>,
+    /// The last gateway connects over a link that can go wrong.
+    pub(super) linked: bool,
 }
 
 impl Load {
@@ -62,7 +66,7 @@ impl Load {
         let copies = if case.quick { 2 } else { 5 };
         // Phones and codes take a while to claim; below three seconds nothing would be seen.
         let lasts = case.time(case.row.lasts).max(Duration::from_secs(3));
-        Self { lasts, copies, mischief: MISCHIEF, set: Vec::new(), store_url: None }
+        Self { lasts, copies, mischief: MISCHIEF, set: Vec::new(), store_url: None, before: Vec::new(), linked: false }
     }
 }
 
@@ -72,6 +76,8 @@ pub(super) struct Ground {
     pub(super) floor: Floor,
     /// What the row noted on the way.
     pub(super) found: Found,
+    /// The link of the last gateway, where the load wants one.
+    pub(super) link: Option<Link>,
     /// Rows that must end in quarantine and nowhere else.
     pub(super) poisoned: Vec<Poisoned>,
     phones: JoinSet<anyhow::Result<Seen>>,
@@ -93,16 +99,20 @@ impl Ground {
         };
         let mut args = case.args.clone();
         args.store = case.store.name().to_owned();
-        let bench = Bench::start_with(&args, Wants { store_url, set: load.set, ..Wants::default() }).await?;
+        let bench = Bench::start_with(&args, Wants { store_url, set: load.set, before: load.before, ..Wants::default() }).await?;
         let records = (load.lasts.as_secs_f64() * SPEED).ceil() as usize;
         let workouts = Workout::shipped().iter().map(|workout| workout.lasting(records)).collect();
-        let plan = FloorPlan { seed: case.seed, copies: load.copies, speed: SPEED, mischief: load.mischief, workouts };
+        let address = bench.http().trim_start_matches("http://").to_owned();
+        let link = if load.linked { Some(Link::start(&address).await?) } else { None };
+        let last_url = link.as_ref().map(|link| link.through(&bench.ws_url()));
+        let plan = FloorPlan { seed: case.seed, copies: load.copies, speed: SPEED, mischief: load.mischief, workouts, last_url };
         let floor = Floor::open(&bench, plan).await?;
         let (release, end) = (CancellationToken::new(), CancellationToken::new());
         let mut ground = Self {
             bench,
             floor,
             found: Found::default(),
+            link,
             poisoned: Vec::new(),
             phones: JoinSet::new(),
             watchers: JoinSet::new(),

@@ -14,6 +14,7 @@ mod disk;
 mod found;
 mod full;
 mod ground;
+mod probe;
 mod row;
 mod rows;
 mod run;

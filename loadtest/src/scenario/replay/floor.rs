@@ -41,6 +41,8 @@ pub(in crate::scenario) struct FloorPlan {
     pub(in crate::scenario) mischief: Mischief,
     /// What the machines play.
     pub(in crate::scenario) workouts: Vec<Workout>,
+    /// Where the last gateway connects, if not to the hub itself.
+    pub(in crate::scenario) last_url: Option<String>,
 }
 
 /// Everything on the floor.
@@ -60,7 +62,7 @@ pub(in crate::scenario) struct Floor {
 impl Floor {
     /// Provisions and connects everything.
     pub(in crate::scenario) async fn open(bench: &Bench, plan: FloorPlan) -> anyhow::Result<Self> {
-        let FloorPlan { seed, copies, speed, mischief, workouts } = plan;
+        let FloorPlan { seed, copies, speed, mischief, workouts, last_url } = plan;
         let world = World::new(bench).await?;
         let gateway_ids = world.gateways(bench, GATEWAYS).await?;
         let longest_ms = workouts.iter().map(Workout::duration_ms).max().unwrap_or(0);
@@ -82,7 +84,8 @@ impl Floor {
         let tokens: Vec<String> = gateway_ids.iter().map(|gateway| world.token(bench, Role::Gateway, gateway.0)).collect();
         let start = |(number, specs): (usize, Vec<MachineSpec>)| {
             let options = Options::new(tokens[number].clone()).device(format!("replay-{number}"));
-            Arc::new(SimGateway::start(&bench.ws_url(), options, specs, speed, mischief, seed.wrapping_add(number as u64)))
+            let url = last_url.clone().filter(|_| number + 1 == GATEWAYS).unwrap_or_else(|| bench.ws_url());
+            Arc::new(SimGateway::start(&url, options, specs, speed, mischief, seed.wrapping_add(number as u64)))
         };
         let gateways = specs.into_iter().enumerate().map(start).collect();
         let duration = Duration::from_millis((longest_ms as f64 / speed) as u64);

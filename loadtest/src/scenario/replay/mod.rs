@@ -74,7 +74,7 @@ pub async fn run(args: &BenchArgs, own: &ReplayArgs) -> anyhow::Result<Report> {
     if own.postgres_stop.is_some() {
         bench.postgres()?;
     }
-    let plan = FloorPlan { seed: args.seed, copies: own.copies, speed: own.speed, mischief: MISCHIEF, workouts };
+    let plan = FloorPlan { seed: args.seed, copies: own.copies, speed: own.speed, mischief: MISCHIEF, workouts, last_url: None };
     let floor = Floor::open(&bench, plan).await?;
     let outcome = train(&mut bench, &floor, own, &mut report).await;
     let seen = outcome.with_context(|| format!("the end of the hub's log:\n{}", bench.log_end()))?;

@@ -1,13 +1,21 @@
 //! The rows, in the order of the table. A new one: a file here, its constant in [`ALL`].
 
+mod clock_skew;
 mod conflict;
+mod descriptors;
 mod disk_full;
 mod duplicates;
+mod flood;
 mod kill;
 mod kill_in_recovery;
+mod link_cut;
+mod link_lossy;
 mod locked;
 mod poison;
 mod postgres_stop;
+mod sigterm;
+mod slow_reader;
+mod tokens;
 
 use super::row::Row;
 
@@ -22,4 +30,13 @@ pub(super) const ALL: &[Row] = &[
     poison::ROW,
     conflict::ROW,
     duplicates::ROW,
+    link_cut::ROW,
+    link_lossy::ROW,
+    clock_skew::ROW,
+    slow_reader::ROW,
+    flood::ROW,
+    tokens::EXPIRED,
+    tokens::REVOKED,
+    sigterm::ROW,
+    descriptors::ROW,
 ];
