@@ -12,6 +12,7 @@ mod limits;
 mod listen;
 mod problem;
 mod process;
+mod retention;
 mod session;
 mod show;
 mod store;
@@ -25,6 +26,7 @@ pub use limits::{Limits, Rate};
 pub use listen::{Listen, Proxy, Tls, TlsVersion};
 pub use problem::{ConfigError, Origin, Problem};
 pub use process::{Log, LogFormat, Pages};
+pub use retention::{Kept, KeptFor, Retention};
 pub use session::{Drain, Session, Shards};
 pub use show::{Shown, show};
 pub use store::{Store, StoreTarget};
@@ -49,6 +51,8 @@ pub struct Config {
     pub shards: Shards,
     /// Where things are kept.
     pub store: Store,
+    /// When readings are packed, and how long what is kept.
+    pub retention: Retention,
     /// Who may issue tokens.
     pub auth: Auth,
     /// What is logged.
@@ -64,7 +68,8 @@ pub struct Config {
 }
 
 /// The tables of the manual.
-const TABLES: &[&str] = &["profile", "listen", "limits", "session", "shards", "store", "auth", "log", "trace", "drain", "pages", "dev"];
+const TABLES: &[&str] =
+    &["profile", "listen", "limits", "session", "shards", "store", "retention", "auth", "log", "trace", "drain", "pages", "dev"];
 
 /// Reads all layers and checks them.
 ///
@@ -88,6 +93,7 @@ fn check_all(checker: &mut Checker<'_>) -> Option<Config> {
     let session = session::check_session(checker);
     let shards = session::check_shards(checker);
     let store = store::check(checker);
+    let retention = retention::check(checker);
     let dev = dev::check(checker);
     let auth = auth::check(checker, dev.as_ref());
     let log = process::check_log(checker);
@@ -101,6 +107,7 @@ fn check_all(checker: &mut Checker<'_>) -> Option<Config> {
         session: session?,
         shards: shards?,
         store: store?,
+        retention: retention?,
         auth: auth?,
         log: log?,
         trace: trace?,

@@ -7,6 +7,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use protocol::frame::{Event, EventBody, Totals};
+use protocol::{RoomName, WorkoutId};
 use room::Input;
 use room::effect::{Keep, KeepWhat, Persist};
 use room::input::{SourceKey, WorkoutRange};
@@ -172,7 +174,32 @@ fn row_what(what: KeepWhat) -> RowWhat {
 /// Carries reports to the gyms that they concern, until the writer ends.
 pub async fn carry_reports(hub: Arc<Hub>, mut reports: mpsc::Receiver<Report>) {
     while let Some(report) = reports.recv().await {
-        carry(&hub, report);
+        match report {
+            Report::TotalsKnown { workout, revision, totals } if hub.registry.workout(workout).is_none() => {
+                amended(&hub, workout, revision, totals).await;
+            }
+            report => carry(&hub, report),
+        }
+    }
+}
+
+/// A workout that is sealed and over was added up again: its room hears of it where it still stands, and the event is kept in any case.
+/// Both make the same event.
+async fn amended(hub: &Hub, workout: WorkoutId, revision: u32, totals: Totals) {
+    let (gym, member) = match hub.store.whose_workout(workout).await {
+        Ok(Some(whose)) => whose,
+        Ok(None) => return,
+        Err(error) => {
+            tracing::warn!(error = %crate::chain(&error), workout.id = %workout, "an amendment could not be told; its revision is stored");
+            return;
+        }
+    };
+    hub.to_gym(gym, Input::TotalsKnown { workout, revision, totals });
+    let (id, at_ms) = (room::workout::sealed_event(workout, revision), crate::clock::at_ms());
+    let event = Event { handle: 0, offset: 0, id, at_ms, body: EventBody::Sealed { workout, revision, totals } };
+    let fact = Fact::Event { gym, room: RoomName::Workout(workout), member: Some(member), event: Box::new(event) };
+    if hub.recorder.persist(fact).is_err() {
+        tracing::warn!(workout.id = %workout, "an amendment could not be told: the queue of facts is full; its revision is stored");
     }
 }
 

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use axum::Router;
-use config::{Config, Profile, StoreTarget};
+use config::{Config, KeptFor, Profile, StoreTarget};
 use secrecy::ExposeSecret as _;
-use storage::{OpenError, Options, Recorder, Storage, StoreError};
+use storage::{History, Keep, OpenError, Options, Recorder, Storage, StoreError, Whose};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -230,7 +230,26 @@ fn options_of(config: &Config) -> Options {
         connect_deadline: store.connect_timeout,
         write_deadline: store.statement_timeout,
         query_deadline: store.statement_timeout,
+        history: history_of(config),
         ..Options::new(url)
+    }
+}
+
+fn history_of(config: &Config) -> History {
+    let retention = &config.retention;
+    let keep = |kept: &config::Kept| Keep { packed: kept.packed, rollups: kept.rollups };
+    let whose = |of: &KeptFor| match of {
+        KeptFor::Tenant(tenant) => Whose::Tenant(*tenant),
+        KeptFor::Gym(gym) => Whose::Gym(*gym),
+    };
+    History {
+        pack_after: retention.pack_after,
+        loose_after: retention.raw,
+        keep: keep(&retention.kept),
+        rules: retention.rules.iter().map(|(of, kept)| (whose(of), keep(kept))).collect(),
+        events: retention.events.clone(),
+        quarantine: Some(retention.quarantine),
+        ..History::default()
     }
 }
 

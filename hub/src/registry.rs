@@ -246,6 +246,12 @@ impl Registry {
         self.members.iter().filter_map(|entry| Some((*entry.key(), entry.tenant?, entry.record.clone()?))).collect()
     }
 
+    /// Forgets a member who was erased.
+    pub fn forget_member(&self, member: MemberId) {
+        self.members.remove(&member);
+        self.sensors.remove(&member);
+    }
+
     /// The gym that a member's own device reports to. Of one member the last [`SENSORS_MAX`] are known: names of sensors are free, and one that is
     /// bound again is known again.
     pub fn add_source(&self, member: MemberId, sensor: &Text<32>, gym: GymId) {

@@ -31,6 +31,13 @@ pub(crate) fn probes(hub: &Arc<Hub>, counters: Arc<storage::Counters>) {
     recorder(Gauge::RecorderLag, |now| now.lag_ms as f64 / 1000.0);
     recorder(Gauge::RecorderBatches, |now| now.batches as f64);
     recorder(Gauge::RecorderRetries, |now| now.retries as f64);
+    recorder(Gauge::PackedSamples, |now| now.packed_samples as f64);
+    recorder(Gauge::PackedBytes, |now| now.packed_bytes as f64);
+    recorder(Gauge::PackedChunks, |now| now.packed_chunks as f64);
+    recorder(Gauge::ForgottenChunks, |now| now.forgotten_chunks as f64);
+    recorder(Gauge::ForgottenRows, |now| now.forgotten_rows as f64);
+    recorder(Gauge::ForgottenPartitions, |now| now.forgotten_partitions as f64);
+    recorder(Gauge::HistoryFailed, |now| now.history_failed as f64);
     recorder(Gauge::StoreUp, |now| f64::from(u8::from(!now.away)));
     hub_probes(hub);
 }

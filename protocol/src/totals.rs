@@ -120,6 +120,21 @@ impl BootTotals {
     }
 }
 
+/// Adds what one workout came to to the sums of others, for a day of several.
+pub fn join(totals: &mut Totals, other: &Totals) {
+    totals.readings = totals.readings.saturating_add(other.readings);
+    totals.duration_ms = totals.duration_ms.saturating_add(other.duration_ms);
+    totals.distance_m = totals.distance_m.saturating_add(other.distance_m);
+    totals.energy_kcal = totals.energy_kcal.saturating_add(other.energy_kcal);
+    let power = Mean { sum: other.power_sum_w, count: other.power_count, max: other.power_max_w };
+    Mean::join(&mut totals.power_sum_w, &mut totals.power_count, &mut totals.power_max_w, power);
+    let heart_rate = Mean { sum: other.heart_rate_sum_bpm, count: other.heart_rate_count, max: other.heart_rate_max_bpm };
+    Mean::join(&mut totals.heart_rate_sum_bpm, &mut totals.heart_rate_count, &mut totals.heart_rate_max_bpm, heart_rate);
+    totals.reps = totals.reps.saturating_add(other.reps);
+    totals.sets = totals.sets.saturating_add(other.sets);
+    totals.strokes = totals.strokes.saturating_add(other.strokes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,13 @@ pub struct Counters {
     pub(crate) queue_facts: AtomicUsize,
     pub(crate) lag_ms: AtomicI64,
     pub(crate) away: AtomicBool,
+    pub(crate) packed_samples: AtomicU64,
+    pub(crate) packed_bytes: AtomicU64,
+    pub(crate) packed_chunks: AtomicU64,
+    pub(crate) forgotten_chunks: AtomicU64,
+    pub(crate) forgotten_rows: AtomicU64,
+    pub(crate) forgotten_partitions: AtomicU64,
+    pub(crate) history_failed: AtomicU64,
 }
 
 /// [`Counters`] at one moment.
@@ -55,6 +62,20 @@ pub struct CountersNow {
     pub lag_ms: i64,
     /// The database does not answer.
     pub away: bool,
+    /// Readings packed.
+    pub packed_samples: u64,
+    /// Bytes of the chunks and minutes that they became.
+    pub packed_bytes: u64,
+    /// Chunks written.
+    pub packed_chunks: u64,
+    /// Chunks that went, or lost their readings and kept their minutes.
+    pub forgotten_chunks: u64,
+    /// Events, quarantined rows, days and keys that went.
+    pub forgotten_rows: u64,
+    /// Empty partitions that went (Postgres).
+    pub forgotten_partitions: u64,
+    /// Steps of packing or forgetting that failed for another reason than an absent database.
+    pub history_failed: u64,
 }
 
 impl Counters {
@@ -77,6 +98,13 @@ impl Counters {
             queue_facts: self.queue_facts.load(Relaxed),
             lag_ms: self.lag_ms.load(Relaxed),
             away: self.away.load(Relaxed),
+            packed_samples: self.packed_samples.load(Relaxed),
+            packed_bytes: self.packed_bytes.load(Relaxed),
+            packed_chunks: self.packed_chunks.load(Relaxed),
+            forgotten_chunks: self.forgotten_chunks.load(Relaxed),
+            forgotten_rows: self.forgotten_rows.load(Relaxed),
+            forgotten_partitions: self.forgotten_partitions.load(Relaxed),
+            history_failed: self.history_failed.load(Relaxed),
         }
     }
 }

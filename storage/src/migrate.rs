@@ -21,6 +21,13 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/sqlite/0001_house.sql"),
         postgres: include_str!("../migrations/postgres/0001_house.sql"),
     },
+    // The first chunk that is packed raises `agrees` of this one to 2: a binary that reads raw rows only would read too little.
+    Migration {
+        version: 2,
+        agrees: 1,
+        sqlite: include_str!("../migrations/sqlite/0002_history.sql"),
+        postgres: include_str!("../migrations/postgres/0002_history.sql"),
+    },
     Migration {
         version: 4,
         agrees: 1,

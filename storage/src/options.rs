@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use protocol::{GymId, TenantId};
+
 /// Bounds and addresses. [`Options::new`] has defaults that suit two cores.
 #[derive(Clone)]
 pub struct Options {
@@ -37,6 +39,66 @@ pub struct Options {
     pub retry_max: Duration,
     /// A sealed workout is added up again when no late row came for this long.
     pub amend_after: Duration,
+    /// What becomes of it all in the long run.
+    pub history: History,
+}
+
+/// What is packed, and what is forgotten, when.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// A sealed workout is packed so long after its seal; none: never.
+    pub pack_after: Option<Duration>,
+    /// Readings that belong to no sealed workout are packed by whole UTC days so long after; none: never.
+    pub loose_after: Option<Duration>,
+    /// When nothing was found to do, it is looked again after this.
+    pub look_every: Duration,
+    /// Boots with raw rows are walked through at most so often.
+    pub walk_every: Duration,
+    /// It is looked for what may be forgotten at most so often.
+    pub forget_every: Duration,
+    /// How long packed readings and rollups are kept where no rule says otherwise.
+    pub keep: Keep,
+    /// Rules for tenants and gyms; one for a gym goes before one for its tenant.
+    pub rules: Vec<(Whose, Keep)>,
+    /// How long events are kept, by kind; `*` is every kind that is not named.
+    pub events: Vec<(String, Duration)>,
+    /// How long quarantined rows are kept.
+    pub quarantine: Option<Duration>,
+}
+
+/// Whose readings a rule is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// All of a tenant.
+    Tenant(TenantId),
+    /// Those of a gym's machines.
+    Gym(GymId),
+}
+
+/// How long things are kept; none: for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Keep {
+    /// Readings themselves.
+    pub packed: Option<Duration>,
+    /// Their minutes, and days.
+    pub rollups: Option<Duration>,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        let (hour, day) = (Duration::from_secs(3_600), Duration::from_secs(86_400));
+        Self {
+            pack_after: Some(hour),
+            loose_after: Some(2 * day),
+            look_every: Duration::from_secs(5),
+            walk_every: hour / 6,
+            forget_every: hour / 6,
+            keep: Keep::default(),
+            rules: Vec::new(),
+            events: vec![("*".to_owned(), 90 * day)],
+            quarantine: Some(90 * day),
+        }
+    }
 }
 
 impl Options {
@@ -60,6 +122,7 @@ impl Options {
             open_deadline: Duration::from_secs(60),
             retry_max: Duration::from_secs(2),
             amend_after: Duration::from_secs(10),
+            history: History::default(),
         }
     }
 }

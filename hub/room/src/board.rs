@@ -155,6 +155,14 @@ impl Board {
         false
     }
 
+    /// A member is being erased: what they did counts no more, and their row has neither name nor score. Returns whether they were on it.
+    pub(crate) fn erase(&mut self, member: MemberId) -> bool {
+        self.parts.retain(|_, part| part.member != member);
+        let Some(entry) = self.entries.get_mut(&member) else { return false };
+        (entry.name, entry.zone) = (None, 0);
+        true
+    }
+
     /// Names that may no longer be shown are gone from the log too: everybody takes the board anew.
     pub(crate) fn forget(&mut self, turn: &mut Turn<'_>, gym: GymId) {
         let (room, handle, epoch) = (self.head.name, self.head.log.handle(), turn.draw.epoch());

@@ -165,6 +165,7 @@ impl Gym {
             Input::LogSet { session, viewer, log } => self.log_set(turn, session, &viewer, log),
             Input::Ceiling { member, heart_rate_bpm } => self.ceiling(turn, member, heart_rate_bpm),
             Input::MemberKnown { member, record } => self.member_known(turn, member, record),
+            Input::MemberErased { member } => self.member_erased(turn, member),
             Input::MachineKnown { record } => self.machine_known(turn, *record),
             Input::ChangedBeside { record } => self.changed_beside(turn, *record),
             Input::MachineRemoved { machine } => self.machine_removed(turn, machine),

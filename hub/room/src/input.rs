@@ -252,6 +252,8 @@ pub enum Input {
     Ceiling { member: MemberId, heart_rate_bpm: Option<u16> },
     /// Consent or teams of a member changed, or were read from the store.
     MemberKnown { member: MemberId, record: MemberRecord },
+    /// A member is being erased: what they hold ends, and nothing here remembers them.
+    MemberErased { member: MemberId },
     /// A machine was provisioned, changed, or read from the store at start.
     MachineKnown { record: Box<MachineRecord> },
     /// Another hub, which this one is about to replace, changed something at a machine after this one read it.

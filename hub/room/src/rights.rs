@@ -158,6 +158,8 @@ rights! {
         HttpTicketRead "http.ticket.read"              [No      No        No        SameGym   No          No          No       Tenant];
         HttpMemberWrite "http.member.write"            [No      No        No        No        No          No          No       Tenant];
         HttpMemberRead "http.member.read"              [Own     SameTeam  SameTeam  No        No          No          No       Tenant];
+        HttpMemberErase "http.member.erase"            [No      No        No        No        No          No          No       Tenant];
+        HttpMemberExport "http.member.export"          [Own     No        No        No        No          No          No       Tenant];
         HttpConsentWrite "http.consent.write"          [Own     No        No        No        No          No          No       Tenant];
         HttpTeamWrite "http.team.write"                [No      No        No        No        No          No          No       Tenant];
         HttpTeamRead "http.team.read"                  [No      SameTeam  SameTeam  No        No          No          No       Tenant];

@@ -18,6 +18,7 @@ mod totals;
 use protocol::frame::{EventBody, SetDetail, Totals, WorkoutSnapshot, WorkoutStage};
 use protocol::text::Text;
 use protocol::{Epoch, EventId, Field, GymId, MachineId, MemberId, Reading, RoomName, VisitId, WorkoutId};
+pub use tell::sealed_event;
 
 use self::life::Life;
 use self::points::Points;

@@ -151,6 +151,13 @@ gauges! {
     RecorderLag "spotter_recorder_lag_seconds" "" "From receiving the oldest row of the last batch to its commit";
     RecorderBatches "spotter_recorder_batches" "" "Transactions committed since the start";
     RecorderRetries "spotter_recorder_retries" "" "Transactions tried again since the start";
+    PackedSamples "spotter_packed_samples" "" "Readings packed since the start";
+    PackedBytes "spotter_packed_bytes" "" "Bytes of the chunks and minutes that they became";
+    PackedChunks "spotter_packed_chunks" "" "Chunks written since the start";
+    ForgottenChunks "spotter_forgotten_chunks" "" "Chunks that retention took away or emptied since the start";
+    ForgottenRows "spotter_forgotten_rows" "" "Events, quarantined rows, days and keys that retention took away since the start";
+    ForgottenPartitions "spotter_forgotten_partitions" "" "Empty partitions dropped since the start (Postgres)";
+    HistoryFailed "spotter_history_failed" "" "Steps of packing or retention that failed since the start, the database being there";
     StoreUp "spotter_store_up" "" "1 while the database answers";
     Tasks "spotter_tasks" "" "Tasks that run";
     Revocations "spotter_revocations" "" "Revocations in force";

@@ -5,6 +5,7 @@
 mod boards;
 mod deploy;
 mod drain;
+mod erasure;
 mod house;
 mod life;
 mod limits;

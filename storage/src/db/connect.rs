@@ -36,6 +36,8 @@ impl Address {
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .pragma("wal_autocheckpoint", "4000")
+                // What is deleted is overwritten: packing and erasure leave nothing behind in free pages.
+                .pragma("secure_delete", "on")
                 .pragma("cache_size", "-16384")
                 .statement_cache_capacity(128);
             return Ok(Self::Sqlite(options));

@@ -82,6 +82,13 @@ impl Db {
         }
     }
 
+    /// Asks on the connection that writes (SQLite); the pool elsewhere.
+    pub(crate) async fn write_fetch_one(&self, operation: &'static str, sql: &'static str) -> Result<Option<Row>, StoreError> {
+        let Self::Sqlite { write, deadline, .. } = self else { return self.fetch_one(operation, sql, &[]).await };
+        let row = within(operation, *deadline, sqlx::query(AssertSqlSafe(sql)).fetch_optional(write)).await?;
+        Ok(row.map(Row::Sqlite))
+    }
+
     /// Begins a transaction that writes.
     pub(crate) async fn begin(&self, operation: &'static str) -> Result<Tx, StoreError> {
         match self {
@@ -91,6 +98,20 @@ impl Db {
             }
             Self::Postgres { pool, deadline } => {
                 let tx = within(operation, *deadline, pool.begin()).await?;
+                Ok(Tx { inner: TxInner::Postgres(tx), deadline: *deadline })
+            }
+        }
+    }
+
+    /// Begins a transaction that only reads, and sees one moment of the database.
+    pub(crate) async fn snapshot(&self, operation: &'static str) -> Result<Tx, StoreError> {
+        match self {
+            Self::Sqlite { read, deadline, .. } => {
+                let tx = within(operation, *deadline, read.begin()).await?;
+                Ok(Tx { inner: TxInner::Sqlite(tx), deadline: *deadline })
+            }
+            Self::Postgres { pool, deadline } => {
+                let tx = within(operation, *deadline, pool.begin_with("begin isolation level repeatable read read only")).await?;
                 Ok(Tx { inner: TxInner::Postgres(tx), deadline: *deadline })
             }
         }

@@ -1,15 +1,16 @@
-//! Checksums of stored samples, to be compared with what a source says it sent, and between back ends.
+//! Checksums of stored samples, raw or packed, to be compared with what a source says it sent, and between back ends.
 
 use std::sync::Arc;
 
 use protocol::TenantId;
 
 use super::Store;
-use super::sample::{STEP, reading_columns, reading_of};
+use super::sample::STEP;
 use crate::canonical::Checksummer;
 use crate::db::values;
 use crate::error::StoreError;
-use crate::model::{Checksum, SourceKey};
+use crate::history::read::{self, Stretch};
+use crate::model::{Checksum, SampleRecord, SourceKey};
 use crate::writer::{key_of, key_parts};
 
 /// A source and its checksum.
@@ -33,7 +34,7 @@ impl Store {
         let sql = "select source from sources where kind = $1 and owner = $2 and sensor = $3";
         let row = self.db.fetch_one(DO, sql, &values![kind, owner, source.sensor()]).await?;
         let Some(row) = row else { return Ok(Checksummer::default().finish()) };
-        self.checksum_of(row.get(DO, 0)?).await
+        self.checksum_of(row.get(DO, 0)?, &Arc::new(source.clone())).await
     }
 
     /// Checksums of every source of the tenant's machines and members, by kind, owner and sensor.
@@ -45,31 +46,22 @@ impl Store {
              where owner in (select machine from machines where tenant = $1 union select member from members where tenant = $1)";
         let mut checksums = Vec::new();
         for row in self.db.fetch(DO, sql, &values![tenant]).await? {
-            let checksum = self.checksum_of(row.get(DO, 3)?).await?;
-            checksums.push(SourceChecksum { source: key_of(&row, DO, 0)?, checksum });
+            let source = key_of(&row, DO, 0)?;
+            let checksum = self.checksum_of(row.get(DO, 3)?, &source).await?;
+            checksums.push(SourceChecksum { source, checksum });
         }
         checksums.sort_by(|a, b| a.source.cmp(&b.source));
         Ok(checksums)
     }
 
-    async fn checksum_of(&self, source: i64) -> Result<Checksum, StoreError> {
-        let sql = format!(
-            "select t.boot, t.seq, t.dev_ms, {} from samples t where t.source = $1 and (t.boot, t.seq) > ($2, $3)
-             order by t.boot, t.seq limit $4",
-            reading_columns()
-        );
+    async fn checksum_of(&self, source: i64, key: &Arc<SourceKey>) -> Result<Checksum, StoreError> {
         let mut sum = Checksummer::default();
-        let mut after = (-1_i64, 0_i64);
-        loop {
-            let rows = self.db.fetch(DO, sql.clone(), &values![source, after.0, after.1, STEP]).await?;
-            for row in &rows {
-                let (boot, seq) = (row.number(DO, 0)?, row.number(DO, 1)?);
-                sum.add(boot, seq, row.get(DO, 2)?, &reading_of(row, DO, 3)?);
-                after = (boot.into(), seq.into());
-            }
-            if rows.len() < STEP as usize {
-                return Ok(sum.finish());
-            }
+        let sql = "select boot from boots where source = $1 order by boot";
+        for row in self.db.fetch(DO, sql, &values![source]).await? {
+            let stretch = Stretch { source, key: Arc::clone(key), boot: row.number(DO, 0)?, from_seq: 0, to_seq: u32::MAX };
+            let take = |record: &SampleRecord| sum.add(record.boot, record.seq, record.dev_ms, &record.reading);
+            read::each(&self.db, &stretch, read::ALWAYS, STEP, take).await?;
         }
+        Ok(sum.finish())
     }
 }

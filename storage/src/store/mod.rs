@@ -5,6 +5,8 @@
 
 mod board;
 mod checksum;
+mod day;
+pub(crate) mod erase;
 mod event;
 mod gym;
 mod idempotency;
@@ -12,6 +14,7 @@ mod member;
 mod provision;
 mod prune;
 mod sample;
+mod scrub;
 mod seed;
 mod token;
 pub(crate) mod totals;
@@ -22,8 +25,11 @@ use protocol::frame::SetDetail;
 use protocol::text::Text;
 
 pub use self::checksum::SourceChecksum;
+pub use self::day::DayRecord;
+pub use self::erase::Erased;
 pub use self::prune::{Pruned, Retention};
 pub use self::sample::SampleQuery;
+pub(crate) use self::sample::{STEP, reading_columns, reading_of};
 pub use self::visit::{Page, TimeQuery};
 use crate::db::{Db, Row};
 use crate::error::StoreError;

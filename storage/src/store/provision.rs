@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::Store;
 use crate::db::{Conn, Value, values};
 use crate::error::StoreError;
+use crate::history;
 use crate::model::{GatewayRecord, GymRecord, MachineRecord, MemberRecord, StaffRecord, TeamRecord};
 use crate::words::{json, word};
 
@@ -20,6 +21,10 @@ impl Store {
         const DO: &str = "provision gyms";
         let mut tx = self.db.begin(DO).await?;
         for gym in gyms {
+            let zone = "select 1 from gyms where gym = $1 and tenant = $2 and time_zone <> $3";
+            if tx.conn().fetch_one(DO, zone, &values![gym.gym, tenant, &gym.time_zone]).await?.is_some() {
+                history::other_days(&mut tx.conn(), gym.gym).await?;
+            }
             let sql = "insert into gyms (gym, tenant, name, time_zone, units, addresses) values ($1, $2, $3, $4, $5, $6)
                  on conflict (gym) do update set name = excluded.name, time_zone = excluded.time_zone, units = excluded.units,
                  addresses = excluded.addresses where gyms.tenant = excluded.tenant";

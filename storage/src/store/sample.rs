@@ -1,7 +1,7 @@
 //! Samples of a workout: as they are by page, or put together by time.
 //!
 //! A workout's ranges are first put together to disjoint stretches, so that no reading is read twice; each stretch is then one walk of the
-//! index `(source, boot, seq)`.
+//! index `(source, boot, seq)`, of raw rows and chunks. Whole minutes are answered from the minutes of the chunks.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,13 +12,16 @@ use protocol::{Field, Reading, SeqRanges, TenantId, WorkoutId};
 use super::Store;
 use crate::db::{Db, Row, decode, values};
 use crate::error::StoreError;
+use crate::history::read::{self, Stretch};
+use crate::history::rollup;
 use crate::model::{Bucket, FieldSummary, SampleCursor, SamplePage, SampleRecord, SourceKey};
+use crate::packed::{FieldSum, MINUTE_MS, Minute};
 use crate::writer::key_of;
 
 /// Readings in one page at most.
 const PAGE_MAX: u32 = 5_000;
 /// Readings read at once while they are put together.
-pub(super) const STEP: u32 = 5_000;
+pub(crate) const STEP: u32 = 5_000;
 /// Shortest bucket.
 const RESOLUTION_MIN_MS: i64 = 1_000;
 
@@ -37,15 +40,12 @@ impl SampleQuery {
     fn bounds(&self) -> (i64, i64) {
         (self.from_at_ms.unwrap_or(i64::MIN), self.to_at_ms.unwrap_or(i64::MAX))
     }
-}
 
-/// A stretch of one boot that belongs to a workout and to no other stretch of it.
-pub(super) struct Stretch {
-    pub(super) source: i64,
-    pub(super) key: Arc<SourceKey>,
-    pub(super) boot: u32,
-    pub(super) from_seq: u32,
-    pub(super) to_seq: u32,
+    /// Whether whole minutes answer it: no bucket and no bound cuts one.
+    fn is_of_minutes(&self, resolution_ms: i64) -> bool {
+        let times = [Some(resolution_ms), self.from_at_ms, self.to_at_ms];
+        times.into_iter().flatten().all(|time_ms| time_ms % MINUTE_MS == 0)
+    }
 }
 
 impl Store {
@@ -74,7 +74,7 @@ impl Store {
                 }
             }
             let room = limit - page.samples.len() as u32;
-            let rows = samples(&self.db, &stretch, from_seq, query.bounds(), room).await?;
+            let rows = read::samples(&self.db, &stretch, from_seq, query.bounds(), room).await?;
             page.samples.extend(rows);
             if page.samples.len() as u32 == limit {
                 let last = page.samples.last().map(|last| (last.boot, last.seq));
@@ -91,22 +91,21 @@ impl Store {
     /// [`StoreError::NotFound`] when the tenant has no such workout.
     pub async fn buckets(&self, tenant: TenantId, query: SampleQuery, resolution_ms: i64) -> Result<Vec<Bucket>, StoreError> {
         let resolution_ms = resolution_ms.max(RESOLUTION_MIN_MS);
-        let mut sums: BTreeMap<(i64, i64), Sum> = BTreeMap::new();
+        let mut sums: BTreeMap<(i64, i64), Minute> = BTreeMap::new();
         let mut keys: BTreeMap<i64, Arc<SourceKey>> = BTreeMap::new();
         for stretch in self.stretches_of(tenant, query.workout).await? {
             keys.entry(stretch.source).or_insert_with(|| Arc::clone(&stretch.key));
-            let mut next = Some(stretch.from_seq);
-            while let Some(from_seq) = next {
-                let rows = samples(&self.db, &stretch, from_seq, query.bounds(), STEP).await?;
-                for row in &rows {
-                    let at_ms = row.at_ms - row.at_ms.rem_euclid(resolution_ms);
-                    sums.entry((stretch.source, at_ms)).or_default().add(&row.reading);
-                }
-                let full = rows.len() == STEP as usize;
-                next = rows.last().filter(|_| full).and_then(|last| last.seq.checked_add(1)).filter(|&seq| seq <= stretch.to_seq);
+            let mut add = |at_ms: i64, minute: &Minute| {
+                sums.entry((stretch.source, at_ms - at_ms.rem_euclid(resolution_ms))).or_default().join(minute);
+            };
+            if query.is_of_minutes(resolution_ms) {
+                rollup::minutes(&self.db, &stretch, query.bounds(), &mut add).await?;
+            } else {
+                let take = |record: &SampleRecord| add(record.at_ms, &Minute::of(&record.reading));
+                read::each(&self.db, &stretch, query.bounds(), STEP, take).await?;
             }
         }
-        let bucket = |((source, at_ms), sum): ((i64, i64), Sum)| sum.into_bucket(Arc::clone(&keys[&source]), at_ms);
+        let bucket = |((source, at_ms), sum): ((i64, i64), Minute)| bucket_of(sum, Arc::clone(&keys[&source]), at_ms);
         Ok(sums.into_iter().map(bucket).collect())
     }
 
@@ -119,7 +118,7 @@ impl Store {
 }
 
 /// The stretches of a workout in order of `(source, boot, seq)`.
-pub(super) async fn stretches(db: &Db, workout: WorkoutId) -> Result<Vec<Stretch>, StoreError> {
+pub(crate) async fn stretches(db: &Db, workout: WorkoutId) -> Result<Vec<Stretch>, StoreError> {
     const DO: &str = "read the ranges of a workout";
     let sql = "select s.kind, s.owner, s.sensor, r.source, r.boot, r.from_seq, r.to_seq from workout_ranges r
          join sources s on s.source = r.source where r.workout = $1";
@@ -143,12 +142,12 @@ pub(super) async fn stretches(db: &Db, workout: WorkoutId) -> Result<Vec<Stretch
 }
 
 /// `dev_ms, received_at_ms, ..` and all fields, of the table called `t`.
-pub(super) fn reading_columns() -> String {
+pub(crate) fn reading_columns() -> String {
     Field::ALL.iter().map(|field| format!("t.{}", field.name())).chain(["t.rr".to_owned()]).collect::<Vec<_>>().join(", ")
 }
 
 /// Reads what [`reading_columns`] names.
-pub(super) fn reading_of(row: &Row, operation: &'static str, column: usize) -> Result<Reading, StoreError> {
+pub(crate) fn reading_of(row: &Row, operation: &'static str, column: usize) -> Result<Reading, StoreError> {
     let mut mask = 0;
     let mut values = smallvec::SmallVec::new();
     for (place, field) in Field::ALL.into_iter().enumerate() {
@@ -164,60 +163,8 @@ pub(super) fn reading_of(row: &Row, operation: &'static str, column: usize) -> R
     Reading::from_parts(mask, values).map_err(|error| decode(operation, column, error))
 }
 
-async fn samples(
-    db: &Db,
-    stretch: &Stretch,
-    from_seq: u32,
-    (from_at_ms, to_at_ms): (i64, i64),
-    limit: u32,
-) -> Result<Vec<SampleRecord>, StoreError> {
-    const DO: &str = "read samples";
-    let sql = format!(
-        "select t.seq, t.at_ms, t.dev_ms, t.received_at_ms, t.corrected_at_ms, {} from samples t
-         where t.source = $1 and t.boot = $2 and t.seq between $3 and $4 and t.at_ms >= $5 and t.at_ms < $6 order by t.seq limit $7",
-        reading_columns()
-    );
-    let params = values![stretch.source, stretch.boot, from_seq, stretch.to_seq, from_at_ms, to_at_ms, limit];
-    let record = |row: &Row| {
-        Ok(SampleRecord {
-            source: Arc::clone(&stretch.key),
-            boot: stretch.boot,
-            seq: row.number(DO, 0)?,
-            at_ms: row.get(DO, 1)?,
-            dev_ms: row.get(DO, 2)?,
-            received_at_ms: row.get(DO, 3)?,
-            corrected_at_ms: row.get(DO, 4)?,
-            reading: reading_of(row, DO, 5)?,
-        })
-    };
-    db.fetch(DO, sql, &params).await?.iter().map(record).collect()
-}
-
-#[derive(Default)]
-struct Sum {
-    count: u64,
-    fields: BTreeMap<Field, (i32, i64, i32, u64)>,
-}
-
-impl Sum {
-    fn add(&mut self, reading: &Reading) {
-        self.count += 1;
-        for (field, value) in reading.iter() {
-            let (min, sum, max, count) = self.fields.entry(field).or_insert((value, 0, value, 0));
-            *min = value.min(*min);
-            *max = value.max(*max);
-            *sum += i64::from(value);
-            *count += 1;
-        }
-    }
-
-    fn into_bucket(self, source: Arc<SourceKey>, at_ms: i64) -> Bucket {
-        let summary = |(field, (min, sum, max, count)): (Field, (i32, i64, i32, u64))| FieldSummary {
-            field,
-            min,
-            avg: sum as f64 / count as f64,
-            max,
-        };
-        Bucket { source, at_ms, count: self.count, fields: self.fields.into_iter().map(summary).collect() }
-    }
+fn bucket_of(sum: Minute, source: Arc<SourceKey>, at_ms: i64) -> Bucket {
+    let summary =
+        |(field, sum): (Field, FieldSum)| FieldSummary { field, min: sum.min, avg: sum.sum as f64 / sum.count as f64, max: sum.max };
+    Bucket { source, at_ms, count: sum.count, fields: sum.fields.into_iter().map(summary).collect() }
 }

@@ -1,19 +1,18 @@
-//! Totals of a workout, purely from stored rows, by `protocol::totals`.
+//! Totals of a workout, purely from stored rows, raw or packed, by `protocol::totals`.
 
 use std::collections::BTreeMap;
 
 use protocol::frame::Totals;
 use protocol::totals::BootTotals;
-use protocol::{Field, Reading, TenantId, WorkoutId};
+use protocol::{TenantId, WorkoutId};
 
 use super::Store;
-use super::sample::{STEP, Stretch, stretches};
+use super::sample::{STEP, stretches};
 use crate::db::{Db, values};
 use crate::error::StoreError;
+use crate::history::read::{self, Stretch};
 
 const DO: &str = "add up a workout";
-/// The fields that totals look at.
-const FIELDS: [Field; 5] = [Field::Distance, Field::Energy, Field::Strokes, Field::Power, Field::HeartRate];
 
 impl Store {
     /// Adds up a workout of the tenant from what is stored now.
@@ -47,29 +46,7 @@ pub(crate) async fn add_up(db: &Db, workout: WorkoutId) -> Result<Totals, StoreE
 }
 
 async fn add_readings(db: &Db, stretch: &Stretch, boot: &mut BootTotals) -> Result<(), StoreError> {
-    let columns = FIELDS.map(Field::name).join(", ");
-    let sql = format!(
-        "select seq, dev_ms, {columns} from samples where source = $1 and boot = $2 and seq between $3 and $4 order by seq limit $5"
-    );
-    let mut next = Some(stretch.from_seq);
-    while let Some(from_seq) = next {
-        let params = values![stretch.source, stretch.boot, from_seq, stretch.to_seq, STEP];
-        let rows = db.fetch(DO, sql.clone(), &params).await?;
-        let mut last: Option<u32> = None;
-        for row in &rows {
-            let mut reading = Reading::new();
-            for (place, field) in FIELDS.into_iter().enumerate() {
-                if let Some(value) = row.get::<Option<i32>>(DO, 2 + place)? {
-                    reading.set(field, value);
-                }
-            }
-            boot.reading(row.get(DO, 1)?, &reading);
-            last = Some(row.number(DO, 0)?);
-        }
-        let full = rows.len() == STEP as usize;
-        next = last.filter(|_| full).and_then(|seq| seq.checked_add(1)).filter(|&seq| seq <= stretch.to_seq);
-    }
-    Ok(())
+    read::each(db, stretch, read::ALWAYS, STEP, |record| boot.reading(record.dev_ms, &record.reading)).await
 }
 
 async fn count(db: &Db, table: &'static str, stretch: &Stretch) -> Result<u32, StoreError> {

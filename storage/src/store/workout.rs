@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use protocol::{MemberId, TenantId, WorkoutId};
+use protocol::{GymId, MemberId, TenantId, WorkoutId};
 
 use super::{Page, SET_COLUMNS, Store, TimeQuery, set_of};
 use crate::db::{Db, Row, Value, values};
@@ -33,6 +33,16 @@ impl Store {
     /// [`StoreError`] as the database says.
     pub async fn workout(&self, tenant: TenantId, workout: WorkoutId) -> Result<Option<WorkoutDetail>, StoreError> {
         Ok(details(&self.db, OF_TENANT, &values![tenant, workout]).await?.into_iter().next())
+    }
+
+    /// Where a workout was and whose it is, whatever the tenant: the node itself asks.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn whose_workout(&self, workout: WorkoutId) -> Result<Option<(GymId, MemberId)>, StoreError> {
+        const DO: &str = "read whose a workout is";
+        let found = self.db.fetch_one(DO, "select gym, member from workouts where workout = $1", &values![workout]).await?;
+        found.map(|row| Ok((row.id(DO, 0)?, row.id(DO, 1)?))).transpose()
     }
 
     /// Whose a workout of the tenant is; for rights before anything else is read.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::boots::{self, Known};
 use super::plan::{Outcome, Plan, Quarantined};
+use super::sources::ERASED;
 use super::{insert, late, months, suspects};
 use crate::canonical;
 use crate::db::{Conn, Wire, values};
@@ -18,6 +19,9 @@ pub(crate) async fn write(wire: &mut Wire, known: &mut Known, rows: &[Row]) -> R
     let mut months = BTreeSet::new();
     for row in rows {
         let Some(source) = known.sources.get(&row.source) else { return Err(StoreError::Stale { operation: DO }) };
+        if source == ERASED {
+            continue;
+        }
         let Some(anchor) = known.anchor((source, row.boot)) else { return Err(StoreError::Stale { operation: DO }) };
         keys.insert([source, i64::from(row.boot)]);
         months.extend(anchor.checked_add(row.dev_ms).filter(|at_ms| months::AT_MS.contains(at_ms)).map(months::month_of));
@@ -30,6 +34,10 @@ pub(crate) async fn write(wire: &mut Wire, known: &mut Known, rows: &[Row]) -> R
     let mut plan = Plan::default();
     for row in rows {
         let source = known.sources.get(&row.source).expect("every source of the batch was numbered above");
+        if source == ERASED {
+            plan.erased(row);
+            continue;
+        }
         let boot = locked.get_mut(&(source, row.boot)).expect("every boot of the batch was locked above");
         plan.take(row, source, boot);
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::plan::{Boot, Key};
-use super::sources::Sources;
+use super::sources::{ERASED, Sources};
 use crate::db::{Conn, Value, Wire, tuples, values};
 use crate::error::StoreError;
 use crate::model::{Row, RowWhat};
@@ -47,6 +47,9 @@ impl Known {
                 None => self.sources.number(&mut wire.conn(), &row.source).await?,
             };
             let key = (source, row.boot);
+            if source == ERASED {
+                continue;
+            }
             if !self.anchors.contains_key(&key) {
                 fresh.entry(key).or_insert([source, row.boot.into(), row.nonce.into(), row.anchor_at_ms]);
             }
@@ -84,7 +87,8 @@ pub(crate) async fn lock(conn: &mut Conn<'_>, keys: &[[i64; 2]]) -> Result<BTree
     let lock = if conn.is_postgres() { "for update of b" } else { "" };
     let sql = format!(
         "select b.source, b.boot, b.nonce, b.anchor_at_ms, b.stored, b.lost, b.conflict
-         from {table} join boots b on b.source = k.source and b.boot = k.boot order by b.source, b.boot {lock}"
+         from {table} join boots b on b.source = k.source and b.boot = k.boot join sources s on s.source = b.source
+         order by b.source, b.boot {lock}"
     );
     let mut boots = BTreeMap::new();
     for row in conn.fetch(DO, sql, &params).await? {

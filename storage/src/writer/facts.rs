@@ -3,17 +3,22 @@
 //! A fact that the database refuses does not hold up the others: the batch is written again one by one, and the refused fact is put to
 //! quarantine in words.
 
+use std::collections::BTreeSet;
+
 use protocol::ErrorCode;
 use protocol::frame::{Event, EventBody, MachineFault, SetDetail};
 use protocol::text::Text;
 use protocol::{GymId, MemberId, RoomName};
+use uuid::Uuid;
 
 use super::boots::Known;
+use super::sources::ERASED;
 use crate::canonical;
 use crate::db::{Conn, Value, Wire, values};
 use crate::error::StoreError;
 use crate::model::{Fact, WorkoutRange};
 use crate::open::now_ms;
+use crate::store::erase::any_erased;
 use crate::words::{json, word};
 
 const DO: &str = "write facts";
@@ -28,8 +33,14 @@ pub(crate) async fn write_all(wire: &mut Wire, known: &mut Known, facts: &[Fact]
     if conn.is_postgres() && facts.iter().any(|fact| matches!(fact, Fact::Event { .. })) {
         conn.fetch(DO, "select pg_advisory_xact_lock($1)", &values![EVENTS_LOCK]).await?;
     }
+    let erased =
+        any_erased(&mut conn, &facts.iter().flat_map(subjects).flatten().collect::<BTreeSet<Uuid>>().into_iter().collect::<Vec<_>>())
+            .await?;
     for fact in facts {
-        write(&mut conn, known, fact).await?;
+        // What was on its way while its member was erased goes nowhere.
+        if erased.is_empty() || !subjects(fact).iter().flatten().any(|id| erased.contains(id)) {
+            write(&mut conn, known, fact).await?;
+        }
     }
     wire.commit(DO).await
 }
@@ -143,9 +154,35 @@ async fn write(conn: &mut Conn<'_>, known: &Known, fact: &Fact) -> Result<(), St
     conn.execute(DO, sql, &params).await.map(drop)
 }
 
+/// Whom or whose training a fact is about.
+const fn subjects(fact: &Fact) -> [Option<Uuid>; 2] {
+    match fact {
+        Fact::Claim { member, workout, .. }
+        | Fact::Workout { member, workout, .. }
+        | Fact::BoardScore { member, workout, .. }
+        | Fact::LoggedSet { member, workout, .. } => [Some(member.0), Some(workout.0)],
+        Fact::Visit { member, .. } => [Some(member.0), None],
+        Fact::WorkoutRange { workout, .. } | Fact::Totals { workout, .. } => [Some(workout.0), None],
+        Fact::Event { room, member, .. } => [
+            match member {
+                Some(member) => Some(member.0),
+                None => None,
+            },
+            match room {
+                RoomName::Workout(workout) => Some(workout.0),
+                _ => None,
+            },
+        ],
+        Fact::ClaimEnded { .. } | Fact::Ticket { .. } | Fact::Maintenance { .. } | Fact::Stop { .. } | Fact::AddUp { .. } => [None, None],
+    }
+}
+
 /// A stretch that is added to a sealed workout makes it late, like a row would.
 async fn workout_range(conn: &mut Conn<'_>, known: &Known, workout: protocol::WorkoutId, range: &WorkoutRange) -> Result<(), StoreError> {
     let Some(source) = known.sources.get(&range.source) else { return Err(StoreError::Stale { operation: DO }) };
+    if source == ERASED {
+        return Ok(());
+    }
     let sql = "insert into workout_ranges (workout, source, boot, from_seq, to_seq) values ($1, $2, $3, $4, $5)
          on conflict (workout, source, boot, from_seq) do update set to_seq = excluded.to_seq
          where workout_ranges.to_seq <> excluded.to_seq";

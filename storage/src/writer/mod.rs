@@ -26,11 +26,13 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::Instrument as _;
 
 use self::boots::Known;
+pub(crate) use self::insert::Kind;
 pub(crate) use self::sources::{key_of, parts as key_parts};
 use self::sums::{AddUp, Sums};
 use crate::counters::Counters;
 use crate::db::{Address, Db, Wire};
 use crate::error::StoreError;
+use crate::history::History;
 use crate::model::{Fact, Report, Row};
 use crate::open::now_ms;
 use crate::options::Options;
@@ -52,10 +54,11 @@ pub struct Unflushed {
     pub facts: usize,
 }
 
-/// The writer and the adder of totals. Run it as one task; it ends after [`crate::Recorder::drain`] or when all handles are gone.
+/// The writer, the adder of totals, and what packs and forgets. Run it as one task; it ends after [`crate::Recorder::drain`] or when all handles are gone.
 pub struct Driver {
     writer: Writer,
     sums: Sums,
+    history: History,
     sums_in: mpsc::Sender<AddUp>,
     shared: Arc<Shared>,
 }
@@ -71,14 +74,15 @@ impl Driver {
     ) -> Self {
         let (sums_in, asked) = mpsc::channel(options.queue_facts);
         let shared = Arc::clone(&queues.shared);
+        let history = History::new(db.clone(), &options, Arc::clone(&shared));
         let sums = Sums::new(db.clone(), asked, reports.clone(), &options, Arc::clone(&shared));
-        Self { writer: Writer::new(options, address, queues, reports, counters), sums, sums_in, shared }
+        Self { writer: Writer::new(options, address, queues, reports, counters), sums, history, sums_in, shared }
     }
 
     /// Writes until drained. Not to be dropped half-way: a dropped driver loses what was accepted and not stored (which its sources still
     /// have, since they heard no `stored`).
     pub async fn run(self) -> Unflushed {
-        let Self { mut writer, sums, sums_in, shared } = self;
+        let Self { mut writer, sums, history, sums_in, shared } = self;
         let write = async move {
             let left = writer.run(&sums_in).await;
             if let Some(wire) = writer.wire.take() {
@@ -86,7 +90,7 @@ impl Driver {
             }
             left
         };
-        let (left, db) = tokio::join!(write, sums.run());
+        let (left, db, ()) = tokio::join!(write, sums.run(), history.run());
         db.close().await;
         shared.done.send_replace(Some(left));
         left

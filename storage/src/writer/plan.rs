@@ -10,6 +10,7 @@ use std::sync::Arc;
 use protocol::{ErrorCode, SeqRanges};
 
 use super::months::AT_MS;
+use super::sources::ERASED;
 use crate::canonical;
 use crate::model::{Rejection, Report, Row, RowWhat, SourceKey};
 
@@ -139,6 +140,15 @@ impl<'r> Plan<'r> {
         let news = self.outcome.news(planned.key(), planned.row);
         news.rejected.push(Rejection { seq: planned.row.seq, code: code_of(planned.row, code), detail: detail.clone() });
         self.quarantine.push(Quarantined { planned, code, detail });
+    }
+
+    /// Of a member who was erased: told as stored, so that its source forgets it, and never written.
+    pub(crate) fn erased(&mut self, row: &'r Row) {
+        let news = self.outcome.news((ERASED, row.boot), row);
+        let to = if let RowWhat::Lost { to } = row.what { to } else { row.seq };
+        for (from, to) in row.absorbed.iter().map(|&seq| (seq, seq)).chain([(row.seq, to)]).filter(|(from, to)| *from > 0 && from <= to) {
+            news.seqs.insert(from, to);
+        }
     }
 
     fn foreign(&mut self, planned: Planned<'r>, boot: &mut Boot) {

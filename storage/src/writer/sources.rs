@@ -10,10 +10,14 @@ use uuid::Uuid;
 use crate::db::{Conn, Row, values};
 use crate::error::StoreError;
 use crate::model::SourceKey;
+use crate::store::erase::any_erased;
 
 const DO: &str = "number a source";
 /// Sources remembered; more means that the memory is begun again.
 const REMEMBERED_MAX: usize = 100_000;
+
+/// Stands for every source of a member who was erased: nothing is stored under it.
+pub(crate) const ERASED: i64 = i64::MIN;
 
 /// What the writer remembers of sources.
 #[derive(Default)]
@@ -31,6 +35,10 @@ impl Sources {
             return Ok(number);
         }
         let (kind, owner) = parts(key);
+        if kind == "member" && !any_erased(conn, &[owner]).await?.is_empty() {
+            self.0.insert(Arc::clone(key), ERASED);
+            return Ok(ERASED);
+        }
         let params = values![kind, owner, key.sensor()];
         conn.execute(DO, "insert into sources (kind, owner, sensor) values ($1, $2, $3) on conflict do nothing", &params).await?;
         let row = conn.fetch_one(DO, "select source from sources where kind = $1 and owner = $2 and sensor = $3", &params).await?;

@@ -99,7 +99,7 @@ impl Sums {
             let (revision, late_at_ms, sealed): (u32, i64, Totals) = (row.number(DO, 1)?, row.get(DO, 2)?, row.json(DO, 3)?);
             let totals = add_up(&self.db, workout).await?;
             if totals == sealed {
-                let sql = "update workouts set late_at_ms = null where workout = $1 and late_at_ms = $2";
+                let sql = "update workouts set late_at_ms = null, packed_revision = null where workout = $1 and late_at_ms = $2";
                 self.db.execute(DO, sql, &values![workout, late_at_ms]).await?;
             } else if self.store(workout, revision, late_at_ms, &totals).await? {
                 let report = Report::TotalsKnown { workout, revision: revision + 1, totals };

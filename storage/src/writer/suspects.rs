@@ -1,14 +1,15 @@
 //! Rows whose number is taken: the same again, or something else under the same number?
 //!
 //! First the row's own table by its whole key, which finds nearly all; what is not found there is looked for in every table by number
-//! alone (other device time, other kind, quarantine). Not found at all: the row is gone by retention, and the ranges still refuse it.
+//! alone (other device time, other kind, quarantine), and in packed chunks. Not found at all: the row is gone by retention, and the ranges still refuse it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::insert::Kind;
 use super::plan::{Key, Plan, Planned};
 use crate::db::{Conn, tuples};
 use crate::error::StoreError;
+use crate::history::read::fingerprints;
 
 const DO: &str = "compare duplicates with what is stored";
 
@@ -28,6 +29,7 @@ pub(crate) async fn compare(conn: &mut Conn<'_>, plan: &mut Plan<'_>) -> Result<
         for table in Kind::ALL.map(Kind::table).into_iter().chain(["quarantine"]) {
             by_number(conn, table, &open, &mut found).await?;
         }
+        packed(conn, &open, &mut found).await?;
     }
     for planned in std::mem::take(&mut plan.suspects) {
         let stored = found.get(&(planned.key(), planned.row.seq)).map_or(&[][..], Vec::as_slice);
@@ -64,6 +66,22 @@ async fn by_number(conn: &mut Conn<'_>, table: &str, numbers: &[[i64; 3]], found
          on t.source = k.source and t.boot = k.boot and t.seq = k.seq"
     );
     note(conn.fetch(DO, sql, &params).await?, found)
+}
+
+/// Boot by boot, so that no more than a chunk is in memory.
+async fn packed(conn: &mut Conn<'_>, numbers: &[[i64; 3]], found: &mut Found) -> Result<(), StoreError> {
+    let mut boots: BTreeMap<Key, BTreeSet<u32>> = BTreeMap::new();
+    for &[source, boot, seq] in numbers {
+        let number = |wide: i64| u32::try_from(wide).unwrap_or(u32::MAX);
+        boots.entry((source, number(boot))).or_default().insert(number(seq));
+    }
+    for (boot, seqs) in boots {
+        let seqs: Vec<u32> = seqs.into_iter().collect();
+        for (seq, fingerprint) in fingerprints(conn, boot, &seqs).await? {
+            found.entry((boot, seq)).or_default().push(fingerprint);
+        }
+    }
+    Ok(())
 }
 
 fn note(rows: Vec<crate::db::Row>, found: &mut Found) -> Result<(), StoreError> {

@@ -81,4 +81,13 @@ conformance! {
     training::late_rows_amend_a_sealed_workout,
     training::samples_come_by_page_range_and_resolution,
     training::checksums_equal_the_senders_own,
+    history::packing_changes_no_answer_and_refuses_old_buffers,
+    history::late_rows_amend_what_is_packed_and_are_packed_again,
+    history::a_killed_packer_loses_and_doubles_nothing,
+    history::readings_of_no_workout_are_packed_by_whole_days,
+    history::days_are_the_gyms_own_over_both_changes_of_a_year,
+    history::readings_go_before_their_minutes_and_each_gym_has_its_rule,
+    erasure::an_erased_member_is_in_no_table_and_no_file_and_does_not_come_back,
+    erasure::erasing_one_leaves_another,
+    history::a_set_is_kept_while_its_readings_are_packed,
 }

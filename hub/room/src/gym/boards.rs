@@ -55,6 +55,16 @@ impl Gym {
         }
     }
 
+    /// A member is being erased: boards lose them, and everybody takes those boards anew.
+    pub(super) fn boards_erase(&mut self, turn: &mut Turn<'_>, member: MemberId) {
+        let gym = self.id();
+        for board in self.boards.values_mut() {
+            if board.erase(member) {
+                board.forget(turn, gym);
+            }
+        }
+    }
+
     pub(super) fn boards_tick(&mut self, turn: &mut Turn<'_>) {
         let due: Vec<BoardId> = self.boards.iter().filter(|(_, board)| board.is_due(turn.now)).map(|(id, _)| *id).collect();
         for id in due {

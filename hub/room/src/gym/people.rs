@@ -123,6 +123,20 @@ impl Gym {
         }
     }
 
+    /// A member is being erased: claims, visit and workouts end, whoever watches them is put out, walls lose what they were told.
+    pub(super) fn member_erased(&mut self, turn: &mut Turn<'_>, member: MemberId) {
+        self.end_claims_of(turn, member, ReleaseReason::CheckedOut);
+        self.visit_ends(turn, member, VisitState::Completed);
+        for workout in self.workouts_of(member) {
+            self.workout_forgotten(turn, workout);
+        }
+        self.boards_erase(turn, member);
+        if self.members.remove(&member).is_some() {
+            self.forget_floor(turn);
+        }
+        turn.tell_member(member, MemberInput::Known { record: MemberRecord::default() });
+    }
+
     /// The handle that walls may show for a machine: only of a member who agreed to it.
     pub(crate) fn wall_name(&self, machine: &Machine) -> Option<Text<48>> {
         let record = self.members.get(&machine.holder()?)?.record.as_ref()?;

@@ -263,6 +263,22 @@ impl Gym {
         self.proposals.retain(|proposal| proposal.workout() != id);
     }
 
+    /// Ends a workout and forgets it, whatever is still to come of it.
+    pub(super) fn workout_forgotten(&mut self, turn: &mut Turn<'_>, id: WorkoutId) {
+        self.workout_ends(turn, id);
+        self.workout_over(turn, id);
+    }
+
+    /// The memory of a workout goes, and whoever watches it is put out.
+    fn workout_over(&mut self, turn: &mut Turn<'_>, id: WorkoutId) {
+        self.workouts.remove(&id);
+        let room = RoomName::Workout(id);
+        let watching: Vec<SessionId> = self.watchers.of(room).iter().map(|watcher| watcher.session).collect();
+        for session in watching {
+            self.put_out(turn, room, session, ErrorCode::NoSuchRoom);
+        }
+    }
+
     /// Tells the room of a workout, once for each id.
     pub(crate) fn tell_workout(&mut self, turn: &mut Turn<'_>, id: WorkoutId, event: EventId, body: EventBody) {
         let Some(event) = self.workouts.get_mut(&id).and_then(|workout| workout.log.append(event, turn.now.at_ms, body)) else { return };
@@ -370,12 +386,7 @@ impl Gym {
             self.workout_ends(turn, id);
         }
         for id in over {
-            self.workouts.remove(&id);
-            let room = RoomName::Workout(id);
-            let watching: Vec<SessionId> = self.watchers.of(room).iter().map(|watcher| watcher.session).collect();
-            for session in watching {
-                self.put_out(turn, room, session, ErrorCode::NoSuchRoom);
-            }
+            self.workout_over(turn, id);
         }
     }
 }

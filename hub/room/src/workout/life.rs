@@ -7,6 +7,7 @@ use protocol::frame::{EventBody, MachineStatus, Totals, WorkoutStage};
 use protocol::limits::{ABANDONED_AFTER_MS, SEAL_AFTER_MS};
 
 use super::stretch::{Close, Stretch};
+use super::tell::sealed_event;
 use super::{Station, Workout};
 use crate::effect::{Effect, Persist};
 use crate::input::Now;
@@ -70,7 +71,7 @@ impl Workout {
         self.sealed = Some(totals);
         self.earn(&totals, now, out);
         let body = EventBody::Sealed { workout: self.seed.workout, revision, totals };
-        self.tell_and_keep(self.cause(format_args!("sealed:{revision}")), body, now, out);
+        self.tell_and_keep(sealed_event(self.seed.workout, revision), body, now, out);
         self.restage(now, out);
     }
 

@@ -7,7 +7,7 @@ use std::fmt;
 
 use protocol::frame::{Alarm, EventBody, Saved, Totals};
 use protocol::limits::SEQ_RANGES_MAX;
-use protocol::{EventId, RoomName, ServerFrame};
+use protocol::{EventId, RoomName, ServerFrame, WorkoutId};
 use uuid::Uuid;
 
 use super::Workout;
@@ -129,6 +129,12 @@ impl Workout {
 }
 
 /// The id of what follows from a cause of something. Same cause, same id, on every node and after every restart.
+/// The id of the event that a workout is sealed, or was amended, with this revision: whoever tells it, it is one.
+#[must_use]
+pub fn sealed_event(workout: WorkoutId, revision: u32) -> EventId {
+    event_id(workout.0, format_args!("sealed:{revision}"))
+}
+
 fn event_id(whose: Uuid, cause: fmt::Arguments<'_>) -> EventId {
     let name = format!("{whose}:{cause}");
     EventId(Uuid::new_v5(&CAUSES, name.as_bytes()))

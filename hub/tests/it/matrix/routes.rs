@@ -80,7 +80,10 @@ const ROUTES: &[Row] = &[
     ("GET /v1/workouts/{workout}/samples", "", "p p - - - - - x", Seen::Status),
     ("GET /v1/events", "", "- - - - - - - x", Seen::Listed),
     ("GET /v1/events", "?gym={gym}", "- - - - - - - x", Seen::Listed),
+    ("GET /v1/members/{member}/days", "", "p p - - - - - x", Seen::Status),
+    ("GET /v1/members/{member}/export", "", "p - - - - - - x", Seen::Status),
     ("POST /v1/revocations", "", "- - - - - - - x", Seen::Closed),
+    ("DELETE /v1/members/{member}", "", "- - - - - - - x", Seen::Status),
 ];
 
 /// The routes that need no token.

@@ -1,7 +1,9 @@
 //! The cases, by what they are about.
 
 pub(crate) mod board;
+pub(crate) mod erasure;
 pub(crate) mod fault;
+pub(crate) mod history;
 pub(crate) mod postgres_only;
 pub(crate) mod recorder;
 pub(crate) mod restore;

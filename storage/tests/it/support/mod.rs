@@ -30,17 +30,18 @@ pub(crate) fn run(case: impl Future<Output = ()>) {
 pub(crate) struct Bench {
     pub(crate) url: String,
     _files: Option<TempDir>,
+    data: Option<PathBuf>,
 }
 
 impl Bench {
     pub(crate) fn sqlite() -> Self {
         let files = tempfile::tempdir().unwrap();
         let path: PathBuf = files.path().join("spotter.db");
-        Self { url: format!("sqlite:{}", path.display()), _files: Some(files) }
+        Self { url: format!("sqlite:{}", path.display()), data: Some(path), _files: Some(files) }
     }
 
     pub(crate) async fn postgres(server: &Server, name: &str) -> Self {
-        Self { url: server.database(name).await, _files: None }
+        Self { url: server.database(name).await, data: server.tables(), _files: None }
     }
 
     /// Drops the database of a case that passed.
@@ -48,6 +49,18 @@ impl Bench {
         if let Some((_, name)) = self.url.rsplit_once('/').filter(|_| self.is_postgres()) {
             server.sql(&format!("drop database {name} with (force)")).await;
         }
+    }
+
+    /// Where its tables lie: the file and its log, or the server's folder without the write-ahead log. None where the server is not ours.
+    pub(crate) fn files(&self) -> Option<Vec<PathBuf>> {
+        let data = self.data.clone()?;
+        let log = data.with_file_name("spotter.db-wal");
+        Some(if self.is_postgres() { vec![data] } else { vec![data, log] })
+    }
+
+    /// Has the server write its pages out.
+    pub(crate) async fn checkpoint(&self) {
+        self.sql(if self.is_postgres() { "checkpoint" } else { "pragma wal_checkpoint(passive)" }).await;
     }
 
     pub(crate) fn is_postgres(&self) -> bool {

@@ -48,6 +48,11 @@ impl Server {
         self.child.is_some()
     }
 
+    /// The folder of its tables, where the server is ours.
+    pub(crate) fn tables(&self) -> Option<PathBuf> {
+        self.child.as_ref().map(|child| PathBuf::from(child.data()).join("base"))
+    }
+
     /// Starts the server and waits until it answers.
     pub(crate) async fn go(&self) {
         let Some(child) = &self.child else { return };

@@ -71,7 +71,7 @@ impl From<Consents> for Consent {
 
 /// A person who trains. Names and addresses stay with the operator's own systems.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-struct Member {
+pub(super) struct Member {
     /// The `sub` of their token.
     #[schema(value_type = Uuid)]
     member: MemberId,

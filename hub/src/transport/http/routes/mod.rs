@@ -3,6 +3,7 @@
 mod boards;
 mod dev;
 mod disk;
+mod erasure;
 mod gyms;
 mod health;
 mod machines;
@@ -25,6 +26,7 @@ pub(super) fn all() -> OpenApiRouter<Api> {
         .merge(boards::routes())
         .merge(tickets::routes())
         .merge(members::routes())
+        .merge(erasure::routes())
         .merge(training::routes())
         .merge(operation::routes())
         .merge(health::routes())

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use protocol::{ErrorCode, GymId, MemberId};
+use protocol::{ErrorCode, GymId, MemberId, TenantId};
 use room::rights::Action;
 use serde::{Deserialize, Serialize};
 use storage::{EventRecord, Revocation};
@@ -18,7 +18,7 @@ use super::super::{Api, schema};
 use crate::auth::Revoked;
 
 /// No token lives longer than this; a revocation that is older hits nothing.
-const TOKEN_LIFE_MS: i64 = 400 * 24 * 60 * 60 * 1000;
+pub(super) const TOKEN_LIFE_MS: i64 = 400 * 24 * 60 * 60 * 1000;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list_events)).routes(routes!(revoke))
@@ -41,7 +41,7 @@ struct EventPage {
 
 /// One event, in the envelope that every way out shares.
 #[derive(Debug, Serialize, ToSchema)]
-struct EventOut {
+pub(super) struct EventOut {
     /// Place in the tenant's history.
     cursor: i64,
     /// The event's id: the same again is the same event.
@@ -78,18 +78,23 @@ async fn list_events(State(api): State<Api>, caller: Caller, Asked(asked): Asked
     let limit = super::limit_of(asked.limit, 100, 1000)?;
     let tenant = caller.tenant();
     let events = api.ask("events", "events", api.store.events(tenant, asked.gym, after, limit)).await?;
-    let out = |record: EventRecord| EventOut {
-        cursor: record.cursor,
-        id: record.event.id.0,
-        r#type: record.kind,
-        at_ms: record.event.at_ms,
-        tenant: tenant.0,
-        gym: record.gym,
-        room: record.room.to_string(),
-        member: record.member,
-        data: record.event,
-    };
-    Ok(Json(events.into_iter().map(out).collect()))
+    Ok(Json(events.into_iter().map(|record| EventOut::of(tenant, record)).collect()))
+}
+
+impl EventOut {
+    pub(super) fn of(tenant: TenantId, record: EventRecord) -> Self {
+        Self {
+            cursor: record.cursor,
+            id: record.event.id.0,
+            r#type: record.kind,
+            at_ms: record.event.at_ms,
+            tenant: tenant.0,
+            gym: record.gym,
+            room: record.room.to_string(),
+            member: record.member,
+            data: record.event,
+        }
+    }
 }
 
 /// What to revoke: exactly one of `token`, `subject` and `all`.

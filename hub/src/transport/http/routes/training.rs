@@ -6,7 +6,9 @@ use protocol::frame::{SetDetail, Totals};
 use protocol::{ErrorCode, GymId, MachineId, MemberId, VisitId, WorkoutId};
 use room::rights::{Action, Object};
 use serde::{Deserialize, Serialize};
-use storage::{Bucket, LoggedSet, SampleCursor, SampleQuery, SampleRecord, SetRecord, SourceKey, TimeQuery, VisitRecord, WorkoutRecord};
+use storage::{
+    Bucket, LoggedSet, SampleCursor, SampleQuery, SampleRecord, SetRecord, SourceKey, TimeQuery, VisitRecord, WorkoutDetail, WorkoutRecord,
+};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -99,7 +101,7 @@ fn page<R, T>(found: storage::Page<R>, into: impl Fn(R) -> T) -> Json<Page<T>> {
 
 /// A member's stay in a gym.
 #[derive(Debug, Serialize, ToSchema)]
-struct Visit {
+pub(super) struct Visit {
     #[schema(value_type = Uuid)]
     visit: VisitId,
     #[schema(value_type = Uuid)]
@@ -137,7 +139,7 @@ async fn list_visits(State(api): State<Api>, caller: Caller, Asked(asked): Asked
 
 /// One member's training.
 #[derive(Debug, Serialize, ToSchema)]
-struct Workout {
+pub(super) struct Workout {
     #[schema(value_type = Uuid)]
     workout: WorkoutId,
     #[schema(value_type = Uuid)]
@@ -232,7 +234,7 @@ struct PhoneSet {
 
 /// A workout with what belongs to it. Where phone and machine disagree about a set, both stand.
 #[derive(Debug, Serialize, ToSchema)]
-struct WorkoutView {
+pub(super) struct WorkoutView {
     #[serde(flatten)]
     workout: Workout,
     ranges: Vec<Range>,
@@ -258,22 +260,27 @@ impl Api {
 async fn get_workout(State(api): State<Api>, caller: Caller, At(workout): At<WorkoutId>) -> Answer<Json<WorkoutView>> {
     api.workout_of(&caller, workout, Action::HttpWorkoutRead).await?;
     let found = api.ask("workout", "workouts", api.store.workout(caller.tenant(), workout)).await?;
-    let detail = found.ok_or(ErrorCode::NotFound)?;
-    let range = |range: storage::WorkoutRange| Range {
-        source: range.source.as_ref().into(),
-        boot: range.boot,
-        from_seq: range.from_seq,
-        to_seq: (range.to_seq != u32::MAX).then_some(range.to_seq),
-    };
-    let counted =
-        |SetRecord { source, boot, seq, at_ms, set }: SetRecord| CountedSet { source: source.as_ref().into(), boot, seq, at_ms, set };
-    let logged = |LoggedSet { id, logged_at_ms, set }: LoggedSet| PhoneSet { id, logged_at_ms, set };
-    Ok(Json(WorkoutView {
-        workout: detail.record.into(),
-        ranges: detail.ranges.into_iter().map(range).collect(),
-        sets: detail.sets.into_iter().map(counted).collect(),
-        logged: detail.logged.into_iter().map(logged).collect(),
-    }))
+    Ok(Json(found.ok_or(ErrorCode::NotFound)?.into()))
+}
+
+impl From<WorkoutDetail> for WorkoutView {
+    fn from(detail: WorkoutDetail) -> Self {
+        let range = |range: storage::WorkoutRange| Range {
+            source: range.source.as_ref().into(),
+            boot: range.boot,
+            from_seq: range.from_seq,
+            to_seq: (range.to_seq != u32::MAX).then_some(range.to_seq),
+        };
+        let counted =
+            |SetRecord { source, boot, seq, at_ms, set }: SetRecord| CountedSet { source: source.as_ref().into(), boot, seq, at_ms, set };
+        let logged = |LoggedSet { id, logged_at_ms, set }: LoggedSet| PhoneSet { id, logged_at_ms, set };
+        Self {
+            workout: detail.record.into(),
+            ranges: detail.ranges.into_iter().map(range).collect(),
+            sets: detail.sets.into_iter().map(counted).collect(),
+            logged: detail.logged.into_iter().map(logged).collect(),
+        }
+    }
 }
 
 /// Which samples, and how fine.

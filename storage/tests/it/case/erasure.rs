@@ -1,0 +1,178 @@
+//! One member goes: out of every table and file, also out of chunks shared with others, and nothing that comes again brings them back.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::frame::{EventBody, SetDetail, Totals, VisitState, WorkoutStage};
+use protocol::text::Text;
+use protocol::{EventId, MemberId, TenantId};
+use storage::{Fact, MemberRecord, Row, RowWhat, SourceKey, StoreError, WorkoutRange};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::history::{packing, unpacked, until_number};
+use super::store::{GYM, MEMBER, VISIT, WORKOUT, event_fact, persist, provision, range_fact, workout_fact};
+use crate::support::rows::{keep, machine, rows, source};
+use crate::support::{Bench, House, PATIENCE, tenant};
+
+const CANARY: &str = "canary-7f3a9c51e2";
+/// 14 November 2020: whole days ago, whenever this runs.
+const OLD_AT_MS: i64 = 1_605_312_000_000;
+
+fn strap() -> Arc<SourceKey> {
+    Arc::new(SourceKey::Member(MEMBER, Text::cut(CANARY)))
+}
+
+fn set() -> SetDetail {
+    let text = || Some(Text::cut(CANARY));
+    SetDetail {
+        set: 1,
+        exercise: text().map(|text: Text<64>| Text::cut(&text)),
+        target_reps: 5,
+        reps: 5,
+        load_hg: 600,
+        seconds: 30,
+        rest_s: 60,
+        tempo: None,
+        note: Some(Text::cut(CANARY)),
+    }
+}
+
+/// What the bike and the strap said. The workout is 5 to 2590 of boot 1, all of boot 2 and all of the strap; 100 to 110 are still under way.
+fn said() -> (Vec<Row>, Vec<Row>) {
+    let mut all = rows(&source(1), 1, 1..=2_600);
+    all.extend(rows(&source(1), 2, 1..=300));
+    all.extend(rows(&strap(), 9, 1..=120));
+    all[199].what = RowWhat::Set(Box::new(set()));
+    all[299].what = RowWhat::Poison { code: 603, bytes: CANARY.as_bytes().to_vec() };
+    all.iter_mut().for_each(|row| row.anchor_at_ms = OLD_AT_MS);
+    all.into_iter().partition(|row| row.boot != 1 || !(100..=110).contains(&row.seq))
+}
+
+fn facts() -> Vec<Fact> {
+    let range = WorkoutRange { source: strap(), boot: 9, from_seq: 1, to_seq: 120 };
+    let visit = Fact::Visit {
+        visit: VISIT,
+        gym: GYM,
+        member: MEMBER,
+        state: VisitState::Completed,
+        started_at_ms: OLD_AT_MS,
+        ended_at_ms: Some(OLD_AT_MS + 1),
+        machines: vec![machine(1)],
+    };
+    let claim =
+        Fact::Claim { gym: GYM, machine: machine(1), member: MEMBER, fence: 7, workout: WORKOUT, may_control: true, at_ms: OLD_AT_MS };
+    let logged = Fact::LoggedSet {
+        id: EventId(Uuid::from_u128(9)),
+        workout: WORKOUT,
+        member: MEMBER,
+        logged_at_ms: OLD_AT_MS,
+        set: Box::new(set()),
+    };
+    let totals = Fact::Totals { workout: WORKOUT, revision: 0, totals: Totals { readings: 1, ..Totals::default() } };
+    vec![
+        visit,
+        claim,
+        workout_fact(WorkoutStage::Ended),
+        range_fact(1, 5, 2_590),
+        range_fact(2, 1, 300),
+        Fact::WorkoutRange { workout: WORKOUT, range },
+        logged,
+        event_fact(77, EventBody::Achievement { name: Text::cut(CANARY) }),
+        totals,
+    ]
+}
+
+/// Files below a folder, or one file and its log, that hold the canary.
+fn found_in(path: &Path) -> Vec<String> {
+    if path.is_dir() {
+        return std::fs::read_dir(path).unwrap().flat_map(|entry| found_in(&entry.unwrap().path())).collect();
+    }
+    // A file may be unlinked between the list and the look.
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let holds = bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
+    if holds { vec![path.display().to_string()] } else { Vec::new() }
+}
+
+fn found(bench: &Bench) -> Option<Vec<String>> {
+    Some(bench.files()?.iter().flat_map(|path| found_in(path)).collect())
+}
+
+const TABLES_OF_MEMBERS: &str = "select (select count(*) from workouts) + (select count(*) from workout_ranges) + (select count(*) from workout_totals)
+     + (select count(*) from logged_sets) + (select count(*) from visits) + (select count(*) from visit_machines) + (select count(*) from events)
+     + (select count(*) from achievements) + (select count(*) from days) + (select count(*) from members) + (select count(*) from sets)
+     + (select count(*) from quarantine) + (select count(*) from sources where kind = 'member')
+     + (select count(*) from claims where member is not null or workout is not null)";
+const READINGS: &str = "select (select count(*) from samples) + (select cast(coalesce(sum(samples), 0) as bigint) from packed)";
+
+pub(crate) async fn an_erased_member_is_in_no_table_and_no_file_and_does_not_come_back(bench: &Bench) {
+    let (early, under_way) = said();
+    let mut house = House::open(unpacked(bench)).await;
+    provision(&house.store).await;
+    let ada = MemberRecord { handle: Some(Text::cut(CANARY)), ..MemberRecord::new(MEMBER) };
+    house.store.put_members(tenant(), &[ada]).await.unwrap();
+    persist(&house, facts()).await;
+    house.keep(early.clone()).await;
+    house.until("stored", |heard| heard.stored_count() == early.len() as u64).await;
+    house.close().await;
+
+    // Packed by days: chunks hold what is the member's and what is nobody's.
+    let mut options = packing(bench);
+    (options.history.pack_after, options.history.loose_after) = (None, Some(Duration::ZERO));
+    let mut house = House::open(options).await;
+    until_number(bench, "select count(*) from samples", 0).await;
+    until_number(bench, "select count(*) from days", 1).await;
+    bench.checkpoint().await;
+    assert!(found(bench).is_none_or(|found| !found.is_empty()), "what is looked for can be found");
+
+    let began = Instant::now();
+    let stranger = house.store.erase_member(TenantId(Uuid::from_u128(0xbad)), MEMBER, None, 1).await;
+    assert!(matches!(stranger, Err(StoreError::NotFound { .. })));
+    let gone = house.store.erase_member(tenant(), MEMBER, Some(Uuid::from_u128(1)), 1).await.unwrap();
+    assert_eq!((gone["members"], gone["workouts"], gone["logged_sets"], gone["sets"]), (1, 1, 1, 1));
+    assert_eq!(house.store.scrub().await.unwrap(), Vec::<String>::new());
+    bench.checkpoint().await;
+    assert_eq!(found(bench).unwrap_or_default(), Vec::<String>::new());
+    assert!(began.elapsed() < Duration::from_secs(60));
+    assert_eq!(bench.number(TABLES_OF_MEMBERS).await, 0);
+    assert_eq!(bench.number(READINGS).await, 14, "what is nobody's stays, also in chunks that were shared");
+    assert_eq!(bench.number("select count(*) from claims where fence = 7").await, 1, "the fence stays");
+    assert_eq!(bench.number("select count(*) from audit where action = 'erase'").await, 1);
+
+    // Everything again, what was still under way, and what rooms say late.
+    house.heard.stored.clear();
+    let again: Vec<Row> = early.into_iter().chain(under_way).collect();
+    let count = again.len() as u64;
+    house.keep(again).await;
+    house.until("told as stored", |heard| heard.stored_count() == count).await;
+    persist(&house, facts()).await;
+    let new_strap = keep(&strap(), 10, 1, RowWhat::Reading(crate::support::rows::reading(1)));
+    house.keep([new_strap]).await;
+    house.until("told as stored", |heard| heard.stored_count() == count + 1).await;
+    assert_eq!(bench.number(TABLES_OF_MEMBERS).await, 0);
+    assert_eq!(bench.number(READINGS).await, 14);
+
+    let nothing = house.store.erase_member(tenant(), MEMBER, None, 2).await.unwrap();
+    assert!(nothing.is_empty(), "{nothing:?}");
+    house.close().await;
+}
+
+pub(crate) async fn erasing_one_leaves_another(bench: &Bench) {
+    let mut house = House::open(unpacked(bench)).await;
+    provision(&house.store).await;
+    let bob = MemberId(Uuid::from_u128(0xb0b));
+    house.store.put_members(tenant(), &[MemberRecord::new(bob)]).await.unwrap();
+    let (early, _) = said();
+    persist(&house, facts()).await;
+    house.keep(early.iter().filter(|row| row.boot == 1).cloned()).await;
+    house.until("stored", |heard| heard.stored_count() > 2_500).await;
+    let until = Instant::now() + PATIENCE;
+    while house.store.erase_member(tenant(), bob, None, 1).await.is_err() {
+        assert!(Instant::now() < until);
+    }
+    assert_eq!(bench.number("select count(*) from members").await, 1);
+    assert_eq!(bench.number("select count(*) from samples").await, 2_600 - 11 - 2);
+    assert_eq!(bench.number("select count(*) from workouts").await, 1);
+    house.close().await;
+}
