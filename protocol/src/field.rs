@@ -135,6 +135,8 @@ impl Reading {
         } else if values.len() - fields as usize > RR_MAX {
             return Err(ReadingError::ManyRr(values.len() - fields as usize));
         }
+        // No interval is the same as none said: one reading has one form, or its second copy would be another content.
+        let mask = if values.len() == fields as usize { mask & !RR_BIT } else { mask };
         Ok(Self { mask, values })
     }
 

@@ -79,6 +79,20 @@ fn fields_of_a_later_version_are_ignored_also_in_nested_records() {
     assert_eq!(hello.rooms.len(), 1);
 }
 
+/// Found by `fuzz/targets/frame_msgpack.rs`.
+#[test]
+fn a_reading_with_no_interval_in_its_list_of_intervals_is_the_same_in_both_encodings() {
+    // [13, 1, 2, 3, RR and power, 210]: the mask announces intervals, and none follows.
+    let mask = 1_u32 << 31 | Field::Power.mask();
+    let mut bytes = vec![0x96, 13, 1, 2, 3, 0xce];
+    bytes.extend_from_slice(&mask.to_be_bytes());
+    bytes.extend_from_slice(&[0xcc, 210]);
+    let frame = ClientFrame::decode(Encoding::MessagePack, &bytes).expect("a sample");
+    for encoding in Encoding::ALL {
+        assert_eq!(ClientFrame::decode(encoding, &frame.to_bytes(encoding)).as_ref(), Ok(&frame), "{encoding:?}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn any_bytes_decode_or_are_refused_and_never_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200), kind in 0_u8..127) {
