@@ -104,6 +104,9 @@ export interface ControlRanges {
   speed_centikmh?: [number, number] | null;
 }
 
+/** An enrolled device: the hardware that speaks for a gateway or a machine, by a key of its own. */
+export type DeviceId = string;
+
 /** One entry of a room's log. */
 export interface Event {
   /** When, by the hub. */
@@ -167,6 +170,13 @@ export type EventBody = {
     boot: number;
     /** The machine. */
     machine?: MachineId | null;
+  };
+} | {
+  device_cloned: {
+    /** The device. */
+    device: DeviceId;
+    /** The gateway or machine that it speaks for. */
+    subject: string;
   };
 } | {
   sign_awaited: {
@@ -359,6 +369,9 @@ export interface HeldClaim {
   /** The workout that runs under it. */
   workout: WorkoutId;
 }
+
+/** One installation: all nodes over one store. A device signs for one hub only. */
+export type HubId = string;
 
 /** A room to watch, from where, how fast and which fields. */
 export interface JoinRoom {
@@ -683,6 +696,9 @@ export type Target = {
   power_w: number;
 } | "pause";
 
+/** A gym chain. Comes from the token and is compared with the object's; never on the wire inside a name. */
+export type TenantId = string;
+
 /** One fault ticket of a machine. */
 export type TicketId = string;
 
@@ -912,6 +928,8 @@ export interface ClientHello {
   client?: string | null;
   /** Which device of the subject this is (a phone's installation, a gateway's serial); caps count by it. */
   device?: string | null;
+  /** The enrolled device that speaks, instead of a token (which is then empty): the hub answers with `challenge`. */
+  enrolled?: DeviceId | null;
   /** Rooms to join, each from where the peer left it; at most 128. */
   rooms?: Array<JoinRoom> | null;
   t: "hello";
@@ -1036,6 +1054,13 @@ export interface ClientPropose {
   workout: WorkoutId;
 }
 
+/** Answers `challenge`: the second frame of a device that said hello without a token. */
+export interface ClientProve {
+  /** Ed25519 over the bytes that docs/GATEWAY.md names: context, hub, tenant, device, nonce, time. */
+  signature: string;
+  t: "prove";
+}
+
 /** A new token for the same subject, in place. */
 export interface ClientRefresh {
   /** Number of this request, drawn by the peer; the answer carries it. */
@@ -1067,6 +1092,19 @@ export interface ClientRep {
   /** A bound slot. */
   slot: number;
   t: "rep";
+}
+
+/** A device's next key. The one that it used so far goes on for the overlap that the answer names, then it is refused. */
+export interface ClientRotateKey {
+  /** The new public key. */
+  key: string;
+  /** The new key over the same bytes: the device really has it. */
+  proof: string;
+  /** Number of this request. */
+  req: number;
+  /** The key of this session says so. */
+  signature: string;
+  t: "rotate_key";
 }
 
 /** One reading. MessagePack: `[13, slot, seq, dev_ms, mask, values...]`. */
@@ -1186,6 +1224,19 @@ export interface ServerBound {
   /** The slot. */
   slot: number;
   t: "bound";
+}
+
+/** Asks a device to sign, before it is anybody. Good for this connection and once. */
+export interface ServerChallenge {
+  /** Hub time; signed as it is, whatever the device's own clock says. */
+  at_ms: number;
+  /** Which installation asks. A device signs for the one that enrolled it and for no other. */
+  hub: HubId;
+  /** 32 random bytes of this connection. */
+  nonce: string;
+  t: "challenge";
+  /** The device's tenant. */
+  tenant: TenantId;
 }
 
 /** Forget the claim and everything about its member. */
@@ -1331,6 +1382,15 @@ export interface ServerJoined {
   /** The room as it is, when not recovered. */
   snapshot?: Snapshot | null;
   t: "joined";
+}
+
+/** The next key is good. */
+export interface ServerKeyRotated {
+  /** Until when the key of this session is good too. */
+  old_until_at_ms: number;
+  /** Number of the request. */
+  req: number;
+  t: "key_rotated";
 }
 
 /** The room is watched no longer. */
@@ -1513,6 +1573,8 @@ export type ClientFrame =
   | ClientJoin
   | ClientLeave
   | ClientClock
+  | ClientProve
+  | ClientRotateKey
   | ClientMachineHello
   | ClientBind
   | ClientUnbind
@@ -1554,6 +1616,8 @@ export type ServerFrame =
   | ServerFloor
   | ServerSaved
   | ServerMove
+  | ServerChallenge
+  | ServerKeyRotated
   | ServerBoard
   | ServerClockAsk
   | ServerMachineReady

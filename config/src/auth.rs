@@ -30,6 +30,8 @@ pub struct Auth {
     pub jwks_timeout: Duration,
     /// A session with an unknown key waits so long for a fetch.
     pub unknown_key_wait: Duration,
+    /// A device's old key is good for this long beside its next one.
+    pub device_key_overlap: Duration,
     /// Who may issue.
     pub issuers: Vec<Issuer>,
 }
@@ -133,6 +135,8 @@ struct RawAuth {
     jwks_timeout: Duration,
     #[serde(deserialize_with = "unit::span")]
     unknown_key_wait: Duration,
+    #[serde(deserialize_with = "unit::span")]
+    device_key_overlap: Duration,
     issuers: Vec<RawIssuer>,
 }
 
@@ -206,6 +210,7 @@ pub(crate) fn check(checker: &mut Checker<'_>, dev: Option<&Dev>) -> Option<Auth
         jwks_min_interval: raw.jwks_min_interval,
         jwks_timeout: raw.jwks_timeout,
         unknown_key_wait: raw.unknown_key_wait,
+        device_key_overlap: raw.device_key_overlap,
         issuers,
     })
 }

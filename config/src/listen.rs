@@ -38,6 +38,10 @@ pub struct Tls {
     pub key: PathBuf,
     /// Oldest version spoken.
     pub oldest: TlsVersion,
+    /// Authorities in PEM whose client certificates say which device speaks; none: nobody is asked for a certificate.
+    pub client_ca: Option<PathBuf>,
+    /// The files are looked at this often, and taken where they changed.
+    pub reload_every: Duration,
 }
 
 /// A version of TLS.
@@ -96,6 +100,15 @@ struct RawTls {
     key: PathBuf,
     #[serde(default)]
     oldest: Option<TlsVersion>,
+    #[serde(default)]
+    client_ca: Option<PathBuf>,
+    #[serde(default = "reload_every", deserialize_with = "unit::span")]
+    reload_every: Duration,
+}
+
+/// A renewed certificate is in use within this time where nobody says another.
+const fn reload_every() -> Duration {
+    Duration::from_secs(10)
 }
 
 pub(crate) fn check(checker: &mut Checker<'_>) -> Option<Listen> {
@@ -123,7 +136,13 @@ pub(crate) fn check(checker: &mut Checker<'_>) -> Option<Listen> {
     };
     Some(Listen {
         address: address?,
-        tls: raw.tls.map(|tls| Tls { certificate: tls.certificate, key: tls.key, oldest: tls.oldest.unwrap_or(TlsVersion::V1_3) }),
+        tls: raw.tls.map(|tls| Tls {
+            certificate: tls.certificate,
+            key: tls.key,
+            oldest: tls.oldest.unwrap_or(TlsVersion::V1_3),
+            client_ca: tls.client_ca,
+            reload_every: tls.reload_every,
+        }),
         proxy,
         origins: origins(checker, &raw.origins),
         metrics_from: networks(checker, "listen.metrics_from", &raw.metrics_from),

@@ -98,7 +98,7 @@ fuzz_target!(|bytes: &[u8]| {
         let token = Text::cut(&TOKENS[usize::from(*who) % TOKENS.len()]);
         let join = JoinRoom { room: RoomName::Floor(GymId(golden(0xa))), epoch: None, offset: 0, every_ms: 0, fields: 0 };
         let rooms = if hello & 2 == 0 { vec![join] } else { vec![] };
-        let frame = ClientFrame::from(Hello { token, rooms, ticket: None, client: None, device: None });
+        let frame = ClientFrame::from(Hello { token, rooms, ticket: None, client: None, device: None, enrolled: None });
         message(0x81 + u8::from(encoding == Encoding::MessagePack), &frame.to_bytes(encoding), &mut wire);
     }
     messages(rest, encoding, &mut wire);

@@ -52,7 +52,8 @@ fuzz_target!(|bytes: &[u8]| {
                     assert!(binary.len() <= MAX);
                     assert_eq!(expected.expect("read too"), Message::Binary(binary));
                 }
-                Poll::Ready(Ok(Heard::Sign)) => assert!(matches!(expected, Ok(Message::Ping(_) | Message::Pong(_)))),
+                Poll::Ready(Ok(Heard::Sign)) => assert!(matches!(expected, Ok(Message::Ping(_)))),
+                Poll::Ready(Ok(Heard::Pong(bytes))) => assert!(matches!(expected, Ok(Message::Pong(same)) if same == bytes)),
                 Poll::Ready(Ok(Heard::Goodbye(code))) => {
                     let Ok(Message::Close(close)) = expected else { panic!("a goodbye is {expected:?}") };
                     assert_eq!(code, close.map(|close| close.code.into()));

@@ -46,6 +46,7 @@ pub(crate) async fn follow(hub: Arc<Hub>) {
 /// One look at gyms and revocations, and at members where wanted.
 async fn look(hub: &Hub, with_members: bool) -> Result<(), StoreError> {
     seed::revocations(hub).await?;
+    seed::devices(hub).await?;
     // Before the store: what is provisioned here meanwhile must not look like removed there.
     let mut machines = hub.registry.machines_by_gym();
     for found in hub.store.all_gyms().await? {

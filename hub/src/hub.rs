@@ -13,6 +13,7 @@ use room::input::{BoardRecord, MachineRecord, MemberRecord, SourceHandle};
 use room::{Input, MemberInput};
 use storage::{Recorder, Store, StoreError};
 
+use crate::auth::devices::Devices;
 use crate::auth::{Revoked, TooManyRevocations, Verifier};
 use crate::directory::Directory;
 use crate::metrics::{Drop, Metrics};
@@ -40,6 +41,8 @@ pub struct Hub {
     pub tickets: Tickets,
     /// Tokens.
     pub verifier: Arc<Verifier>,
+    /// Enrolled devices and their sockets.
+    pub devices: Devices,
     /// Questions to the store.
     pub store: Store,
     /// Rows and facts for the store.

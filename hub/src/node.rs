@@ -12,13 +12,15 @@ use std::time::Duration;
 
 use axum::Router;
 use config::{Config, KeptFor, Profile, StoreTarget};
+use protocol::HubId;
 use secrecy::ExposeSecret as _;
 use storage::{History, Keep, OpenError, Options, Recorder, Storage, StoreError, Whose};
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
+use uuid::Uuid;
 
+use crate::auth::devices::{self, Devices};
 use crate::auth::{BuiltInIssuer, IssuerError, Revocations, SetupError, Verifier};
 use crate::directory::Directory;
 use crate::drain;
@@ -32,6 +34,7 @@ use crate::tasks::Tasks;
 use crate::transport::accept;
 use crate::transport::caps::Caps;
 use crate::transport::serve::Front;
+use crate::transport::tls::Tls;
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -102,8 +105,9 @@ pub async fn start(config: Config) -> Result<Node, StartError> {
 pub async fn start_on(config: Config, inherited: Option<std::net::TcpListener>) -> Result<Node, StartError> {
     let storage = storage::open(options_of(&config)).await.map_err(StartError::Store)?;
     let issuer = built_in_issuer(&config).map_err(StartError::Issuer)?.map(Arc::new);
-    let tls = crate::transport::tls::acceptor(&config).map_err(StartError::Tls)?;
+    let tls = Tls::load(&config).map_err(StartError::Tls)?.map(Arc::new);
     let Storage { recorder, store, reports, driver, node_start, counters } = storage;
+    let installation = store.hub_id(HubId(Uuid::now_v7())).await.map_err(StartError::Seed)?;
     let revocations = Arc::new(Revocations::default());
     let verifier = Verifier::new(&config.auth, issuer.as_deref(), config.dev.open_auth, revocations).map_err(StartError::Verifier)?;
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -117,6 +121,7 @@ pub async fn start_on(config: Config, inherited: Option<std::net::TcpListener>) 
         caps: Caps::new(config.limits.clone()),
         tickets: Tickets::new(rand::random(), ticket_life_ms),
         verifier: Arc::new(verifier),
+        devices: Devices::new(installation),
         store,
         recorder: recorder.clone(),
         metrics: Arc::new(Metrics::new()),
@@ -148,7 +153,7 @@ fn listen(
     hub: Arc<Hub>,
     inherited: Option<std::net::TcpListener>,
     router: Router,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Tls>>,
     issuer: Option<Arc<BuiltInIssuer>>,
     recorder: Recorder,
     shards: CancellationToken,
@@ -163,6 +168,10 @@ fn listen(
     let listener = listener.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let accepting = CancellationToken::new();
+    hub.tasks.spawn("devices", devices::watch(hub.clone(), hub.tasks.stopped()));
+    if let Some(tls) = tls.clone() {
+        hub.tasks.spawn("certificates", tls.watch(hub.metrics.clone(), hub.tasks.stopped()));
+    }
     let front = Arc::new(Front { hub: hub.clone(), router, tls });
     hub.tasks.spawn("accept", accept::accept(front, listener, accepting.clone()));
     tracing::info!(listen.address = %address, profile = ?hub.config.profile, "the hub listens");

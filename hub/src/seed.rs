@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use protocol::GymId;
+use protocol::{CloseReason, GymId};
 use room::Input;
 use room::board::{STAYS_MS, amount};
 use room::input::{BoardPart, BoardRecord, MachineRecord, MemberRecord, WorkoutRange, WorkoutRecord};
@@ -19,6 +19,7 @@ use crate::keep::room_key;
 /// Reads everything.
 pub(crate) async fn load(hub: &Hub) -> Result<(), StoreError> {
     revocations(hub).await?;
+    devices(hub).await?;
     let gyms = hub.store.all_gyms().await?;
     for found in &gyms {
         let gym = found.gym.gym;
@@ -36,6 +37,18 @@ pub(crate) async fn boards(hub: &Hub, gym: GymId) -> Result<(), StoreError> {
     let seeds = hub.store.board_seeds(gym, crate::clock::at_ms() - STAYS_MS).await?;
     let records = seeds.into_iter().map(board_record);
     records.filter(|record| hub.registry.board(record.board).is_none()).for_each(|record| hub.add_board(gym, record));
+    Ok(())
+}
+
+/// Reads who is enrolled with which keys, and closes the sockets of those who were revoked elsewhere.
+pub(crate) async fn devices(hub: &Hub) -> Result<(), StoreError> {
+    for device in hub.store.all_devices().await? {
+        if device.revoked_at_ms.is_some() && hub.devices.good(device.device).is_ok() {
+            hub.devices.end(device, CloseReason::DeviceRevoked);
+        } else {
+            hub.devices.put(device);
+        }
+    }
     Ok(())
 }
 

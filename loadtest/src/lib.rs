@@ -5,6 +5,7 @@
 //! hub.
 
 pub mod bench;
+pub mod device;
 pub mod examine;
 pub mod gateway;
 pub mod gym;
@@ -13,6 +14,7 @@ pub mod peer;
 pub mod scenario;
 pub mod workout;
 
+pub use device::{Device, DeviceKey};
 pub use gateway::{Gateway, MachineSpec, Mischief, SimGateway};
 pub use gym::{GymPlan, SimulatedGym, SimulatedMember};
 pub use peer::{Options, Peer, PeerError};

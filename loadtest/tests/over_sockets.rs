@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadtest::examine::serve;
+use loadtest::examine::{Examiner, serve};
 use loadtest::gateway::{MachineSpec, Mischief, SimGateway, Tongue};
 use loadtest::{Options, Workout};
 use protocol::MachineId;
@@ -19,7 +19,7 @@ async fn hears_what_is_stored_and_comes_back(options: Options) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/v1/ws", listener.local_addr().unwrap());
     let mut hub = JoinSet::new();
-    hub.spawn(serve(listener, PATIENCE));
+    hub.spawn(serve(Examiner::new(), listener, PATIENCE));
     let machine = MachineId(uuid::Uuid::from_u128(9));
     let mut spec = MachineSpec::new(machine, MachineKind::Rower);
     spec.tongue = Tongue::Raw { layout: Layout::Xml2017, bytes_max: 20 };

@@ -64,10 +64,13 @@ closes! {
     4101 TokenRevoked "token_revoked" LogIn 0 "The token, its subject or all tokens of before a time were revoked: log in again.";
     4102 TokenInvalid "token_invalid" LogIn 0 "The token could not be verified: the hub's answer to hello says why.";
     4103 HelloTimeout "hello_timeout" LogIn 1000 "No hello within 10 s of connecting: send it as the first frame.";
+    4104 DeviceRefused "device_refused" LogIn 5000 "No signature or certificate of a device that is enrolled here: the hub's answer to hello says why.";
     4200 Malformed "malformed" Stop 0 "A frame could not be decoded: mend the client; the text names the place.";
     4201 TooBig "too_big" Stop 0 "A message was larger than the limit: send smaller batches.";
     4202 TooFast "too_fast" Stop 5000 "Frames or bytes came faster than the limit for longer than its burst: send less.";
     4203 Forbidden "forbidden" Stop 0 "This peer may not connect here.";
     4204 HelloExpected "hello_expected" Stop 0 "The first frame was not hello.";
     4205 TooManyConnections "too_many_connections" Stop 10000 "This device, user or address holds as many connections as it may: close one.";
+    4206 DeviceRevoked "device_revoked" Stop 0 "The device was revoked, or another took its place: enrol it anew.";
+    4207 DeviceCloned "device_cloned" Stop 0 "The device's key is live on two sockets: both are closed and flagged; an operator looks and clears it, or enrols it anew.";
 }

@@ -60,6 +60,12 @@ errors! {
     202 TokenExpired "token_expired" 401 Ask "The token has expired: get a new one.";
     203 TokenRevoked "token_revoked" 401 Ask "The token was revoked: log in again.";
     204 OtherSubject "other_subject" 403 Mend "A refresh must name the same subject, role and tenant as the session: connect anew.";
+    205 DeviceUnknown "device_unknown" 401 Ask "No such device is enrolled here: enrol it with a code of the operator's.";
+    206 DeviceRevoked "device_revoked" 401 Ask "The device was revoked, or another took its place: enrol it anew.";
+    207 DeviceCloned "device_cloned" 401 Ask "The device's key was live on two sockets: an operator looks and clears it, or enrols it anew.";
+    208 ProofWrong "proof_wrong" 401 Mend "The signature does not fit the key and what was to be signed: see docs/GATEWAY.md.";
+    209 EnrolmentCodeWrong "enrolment_code_wrong" 404 Mend "No such enrolment code, or it was used or ran out: ask for another.";
+    210 KeyTaken "key_taken" 409 Mend "This key was enrolled before: a device makes a new key each time.";
     300 NotARoom "not_a_room" 400 Mend "Not the name of a room: kind, colon, UUID.";
     301 NoSuchRoom "no_such_room" 404 Refresh "There is no such room in this tenant, or it is over.";
     302 TooManyRooms "too_many_rooms" 429 Mend "The session watches as many rooms as it may: leave one.";

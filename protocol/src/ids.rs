@@ -40,6 +40,10 @@ ids! {
     GymId
     /// A piece of equipment.
     MachineId
+    /// One installation: all nodes over one store. A device signs for one hub only.
+    HubId
+    /// An enrolled device: the hardware that speaks for a gateway or a machine, by a key of its own.
+    DeviceId
     /// A gateway: one socket that carries many machines.
     GatewayId
     /// A person who trains.

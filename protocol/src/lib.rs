@@ -6,6 +6,7 @@
 //! generated from here and kept equal by `tests/generated/`.
 
 pub mod close;
+pub mod device;
 pub mod error;
 pub mod field;
 pub mod frame;

@@ -44,6 +44,7 @@ fn frames_survive_both_encodings() {
             ticket: None,
             client: Some(Text::cut("test")),
             device: None,
+            enrolled: None,
         }),
         Bind {
             slot: 1,
@@ -69,10 +70,12 @@ fn frames_survive_both_encodings() {
 
 #[test]
 fn fields_of_a_later_version_are_ignored_also_in_nested_records() {
-    // [1, token, [[room, nil, 0, 0, 0, "later"]], nil, nil, nil, "later"]
-    let mut bytes = vec![0x97, 1, 0xa1, b't', 0x91, 0x96, 0xd9, 42];
+    // [1, token, [[room, nil, 0, 0, 0, "later"]], nil, nil, nil, nil, "later"]
+    let mut bytes = vec![0x98, 1, 0xa1, b't', 0x91, 0x96, 0xd9, 42];
     bytes.extend_from_slice(b"floor:01900000-0000-7000-8000-000000000001");
-    bytes.extend_from_slice(&[0xc0, 0, 0, 0, 0xa5, b'l', b'a', b't', b'e', b'r', 0xc0, 0xc0, 0xc0, 0xa5, b'l', b'a', b't', b'e', b'r']);
+    bytes.extend_from_slice(&[
+        0xc0, 0, 0, 0, 0xa5, b'l', b'a', b't', b'e', b'r', 0xc0, 0xc0, 0xc0, 0xc0, 0xa5, b'l', b'a', b't', b'e', b'r',
+    ]);
     let Ok(ClientFrame::Hello(hello)) = ClientFrame::decode(Encoding::MessagePack, &bytes) else {
         panic!("{:?}", ClientFrame::decode(Encoding::MessagePack, &bytes))
     };

@@ -29,6 +29,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/postgres/0002_history.sql"),
     },
     Migration {
+        version: 3,
+        agrees: 1,
+        sqlite: include_str!("../migrations/sqlite/0003_devices.sql"),
+        postgres: include_str!("../migrations/postgres/0003_devices.sql"),
+    },
+    Migration {
         version: 4,
         agrees: 1,
         sqlite: include_str!("../migrations/sqlite/0004_boards.sql"),

@@ -178,6 +178,7 @@ impl Gym {
             Input::WorkoutKnown { record } => self.workout_known(turn, *record),
             Input::Stored { source, boot, stored, rejected } => self.stored(turn, &source, boot, &stored, &rejected),
             Input::SourceConflict { source, boot } => self.source_conflict(turn, &source, boot),
+            Input::DeviceCloned { device, subject } => self.tell_staff(turn, EventBody::DeviceCloned { device, subject }),
             Input::RecorderReady => self.recorder_ready(turn),
             Input::NotAccepted { source, seq, through, absorbed } => self.not_accepted(turn, source, seq, through, &absorbed),
             Input::TotalsKnown { workout, revision, totals } => self.totals_known(turn, workout, revision, totals),

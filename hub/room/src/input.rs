@@ -7,7 +7,9 @@ use protocol::frame::{
     MachineState, Propose, Release, RepDetail, Role, SecondSign, SetDetail, Stop, StopAnswer, StrokeDetail,
 };
 use protocol::text::Text;
-use protocol::{BoardId, GatewayId, GymId, MachineId, MemberId, Reading, RoomName, SeqRanges, SessionId, TeamId, TenantId, WorkoutId};
+use protocol::{
+    BoardId, DeviceId, GatewayId, GymId, MachineId, MemberId, Reading, RoomName, SeqRanges, SessionId, TeamId, TenantId, WorkoutId,
+};
 use uuid::Uuid;
 
 /// The two clocks, read once per drain of a shard's inbox.
@@ -272,6 +274,8 @@ pub enum Input {
     Stored { source: SourceKey, boot: u32, stored: SeqRanges, rejected: Vec<(u32, u16)> },
     /// The Recorder found that a boot came with another nonce: both are flagged.
     SourceConflict { source: SourceKey, boot: u32 },
+    /// The key of one device of this gym was live on two sockets.
+    DeviceCloned { device: DeviceId, subject: Uuid },
     /// The Recorder can take readings again after `Effect::Keep` was refused for this source.
     RecorderReady,
     /// A `Keep` was refused by the full Recorder: the source must be told to hold. All of `seq..=through` is refused (more than one

@@ -30,6 +30,7 @@ pub mod ring;
 pub mod source;
 mod stop;
 mod turn;
+pub mod twin;
 mod visit;
 mod watch;
 pub mod workout;

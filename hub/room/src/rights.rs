@@ -104,6 +104,8 @@ rights! {
         Hello "hello"                    [Tenant    Tenant        Tenant    Tenant    Tenant      Tenant      Tenant   Tenant];
         Refresh "refresh"                [Tenant    Tenant        Tenant    Tenant    Tenant      Tenant      Tenant   Tenant];
         Ping "ping"                      [Tenant    Tenant        Tenant    Tenant    Tenant      Tenant      Tenant   Tenant];
+        Prove "prove"                    [No        No            No        No        Tenant      Tenant      No       No];
+        RotateKey "rotate_key"           [No        No            No        No        Tenant      Tenant      No       No];
         Clock "clock"                    [Own       No            No        No        OwnMachine  OwnMachine  No       No];
         Join "join"                      [Tenant    Tenant        Tenant    Tenant    No          No          Tenant   No];
         Leave "leave"                    [Tenant    Tenant        Tenant    Tenant    No          No          Tenant   No];
@@ -169,6 +171,8 @@ rights! {
         HttpBoardWrite "http.board.write"              [No      SameGym   SameGym   SameGym   No          No          No       Tenant];
         HttpBoardRead "http.board.read"                [SameGym SameGym   SameGym   SameGym   No          No          SameGym  Tenant];
         HttpEventRead "http.event.read"                [No      No        No        No        No          No          No       Tenant];
+        HttpDeviceWrite "http.device.write"            [No      No        No        SameGym   No          No          No       Tenant];
+        HttpDeviceRead "http.device.read"              [No      No        No        SameGym   No          No          No       Tenant];
         HttpRevoke "http.revoke"                       [No      No        No        No        No          No          No       Tenant];
     }
 }
@@ -240,7 +244,7 @@ answers `not_found`. What is not known of an object allows nothing.
 - **holder**: the subject holds the machine.
 - **own machine**: the machine is the subject, or is bound to this gateway in the store.
 
-Beyond the table: a claim by sticker never controls a powered machine; nobody sends a target to a machine that they do not hold
+Beyond the table: `prove` and `rotate_key` are of sessions that a device's own key opens, never of one by token; a claim by sticker never controls a powered machine; nobody sends a target to a machine that they do not hold
 (a coach proposes, the member accepts); a stop needs no lease, no quota and no store, only the right above.
 ";
 

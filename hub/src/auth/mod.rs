@@ -4,9 +4,10 @@
 //! asks about, and until when. [`Verifier::verify`] is synchronous on keys that are already here; only an unknown key of a known issuer
 //! makes [`Verifier::verify_waiting`] wait, for one bounded fetch. Keys are kept by issuer *and* name: a key is never looked up by its name
 //! alone (Centrifugo GHSA-g6vg-wj8f-48cj). The algorithm is the key's, never the token's (RFC 8725 section 3.1).
-//! Does not decide rights (`room::rights`), and keeps no token.
+//! Does not decide rights (`room::rights`), and keeps no token. Gateways and machines may come without one, by a key of their own ([`devices`]).
 
 mod claims;
+pub mod devices;
 mod error;
 mod identity;
 mod issuer;

@@ -89,6 +89,8 @@ words! {
 /// Why tokens are refused, as `AuthError::name` has it.
 pub(super) const TOKEN_REFUSALS: &[&str] =
     &["malformed", "unknown_issuer", "unknown_key", "algorithm", "signature", "audience", "expired", "not_yet", "claim", "role", "revoked"];
+/// What became of devices' proofs, as `DeviceError::name` has it.
+pub(super) const DEVICE_PROOFS: &[&str] = &["proved", "unknown", "certificate", "revoked", "cloned", "proof"];
 const ROLES: &[&str] = &{
     let mut words = [""; Role::ALL.len()];
     let mut i = 0;
@@ -136,6 +138,9 @@ counters! {
     Stops "spotter_stops" "result" &["stopped", "refused", "unconfirmed"], "Results of stops";
     Commands "spotter_commands" "" ONE, "Commands sent to machines";
     Spans "spotter_spans" "fate" &["sent", "dropped", "failed"], "Spans of traces: taken by the collector, dropped because the queue was full, not taken in time";
+    DeviceProofs "spotter_device_proofs" "result" DEVICE_PROOFS, "Devices that showed who they are, by signature or certificate, and those that did not";
+    DevicesCloned "spotter_devices_cloned" "" ONE, "Devices whose key was live on two sockets";
+    TlsReloads "spotter_tls_reloads" "result" &["taken", "refused"], "Certificate files that changed: taken for new connections, or refused while the old go on";
     Claims "spotter_claims" "result" &["granted", "denied"], "Claims decided";
 }
 

@@ -27,6 +27,7 @@ use timed::Timed;
 pub use timed::{DatabaseTimer, RequestLabels};
 
 use crate::auth::AuthError;
+use crate::auth::devices::DeviceError;
 
 /// Reads one number when a scrape asks.
 type Probe = Box<dyn Fn() -> f64 + Send + Sync>;
@@ -132,6 +133,22 @@ impl Metrics {
     /// Spans of traces were sent, or not.
     pub fn spans(&self, fate: crate::trace::Fate, n: u64) {
         self.add(Count::Spans, fate as usize, n);
+    }
+
+    /// A device showed who it is, or did not.
+    pub fn device_proved(&self, error: Option<DeviceError>) {
+        let name = error.map_or("proved", DeviceError::name);
+        self.add(Count::DeviceProofs, families::DEVICE_PROOFS.iter().position(|one| *one == name).unwrap_or(0), 1);
+    }
+
+    /// A device's key was live on two sockets.
+    pub fn device_cloned(&self) {
+        self.add(Count::DevicesCloned, 0, 1);
+    }
+
+    /// Certificate files changed: whether the new ones are used.
+    pub fn tls_reloaded(&self, taken: bool) {
+        self.add(Count::TlsReloads, usize::from(!taken), 1);
     }
 
     /// A room counted something.

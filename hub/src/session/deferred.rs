@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use protocol::frame::{Ceiling, Done, JoinRoom, Propose, Refresh, Refreshed, Role};
+use protocol::frame::{Ceiling, Done, JoinRoom, Propose, Refresh, Refreshed, Role, RotateKey};
 use protocol::{CloseReason, ErrorCode, MemberId, RoomName, ServerFrame, TeamId};
 use room::rights::{self, Action, Object};
 use room::{Input, Lane, MemberInput};
@@ -34,6 +34,8 @@ pub(super) enum Deferred {
     Join(Option<u32>, JoinRoom),
     /// A new token.
     Refresh(Refresh),
+    /// A device's next key.
+    Rotate(RotateKey),
     /// A coach proposes.
     Propose(Propose),
     /// A ceiling.
@@ -45,6 +47,7 @@ impl Deferred {
         match self {
             Self::Join(req, _) => *req,
             Self::Refresh(refresh) => Some(refresh.req),
+            Self::Rotate(rotate) => Some(rotate.req),
             Self::Propose(propose) => Some(propose.req),
             Self::Ceiling(ceiling) => Some(ceiling.req),
         }
@@ -72,7 +75,7 @@ impl Session {
             self.attach(self.hub.registry.shard_of(member.0));
         }
         let asks = match &deferred {
-            Deferred::Refresh(_) | Deferred::Ceiling(_) => true,
+            Deferred::Refresh(_) | Deferred::Rotate(_) | Deferred::Ceiling(_) => true,
             Deferred::Join(..) | Deferred::Propose(_) => self.needs_teams(about.member),
         };
         if !asks {
@@ -96,7 +99,7 @@ impl Session {
     fn about(&self, deferred: &Deferred) -> Result<About, ErrorCode> {
         let nobody = |home| Ok(About { member: None, home });
         match deferred {
-            Deferred::Refresh(_) => nobody(None),
+            Deferred::Refresh(_) | Deferred::Rotate(_) => nobody(None),
             Deferred::Ceiling(ceiling) => Ok(About { member: Some(ceiling.member), home: None }),
             Deferred::Propose(propose) => self.about_workout(propose.workout).ok_or(ErrorCode::NotFound),
             Deferred::Join(_, join) => match join.room {
@@ -131,6 +134,11 @@ impl Session {
 async fn carry_out(hub: &Arc<Hub>, peer: &Arc<Peer>, deferred: Deferred, about: About) {
     match deferred {
         Deferred::Refresh(refresh) => self::refresh(hub, peer, refresh).await,
+        Deferred::Rotate(rotate) => {
+            if let Err(code) = super::rotate::rotate(hub, peer, &rotate).await {
+                tell(hub, peer, Some(rotate.req), code);
+            }
+        }
         Deferred::Ceiling(ceiling) => self::ceiling(hub, peer, ceiling).await,
         Deferred::Join(..) | Deferred::Propose(_) => {
             if let Some(member) = about.member
@@ -149,7 +157,7 @@ fn act(hub: &Hub, peer: &Peer, deferred: Deferred, about: &About) {
     let done = match deferred {
         Deferred::Join(req, join) => self::join(hub, peer, req, join, about),
         Deferred::Propose(propose) => self::propose(hub, peer, propose, about),
-        Deferred::Refresh(_) | Deferred::Ceiling(_) => Ok(()),
+        Deferred::Refresh(_) | Deferred::Rotate(_) | Deferred::Ceiling(_) => Ok(()),
     };
     if let Err(code) = done {
         tell(hub, peer, req, code);

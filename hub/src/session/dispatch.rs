@@ -27,6 +27,9 @@ impl Session {
         let session = self.peer.session;
         match frame {
             ClientFrame::Hello(_) => self.refuse(None, ErrorCode::HelloTwice),
+            // It answers a challenge, and this session stands.
+            ClientFrame::Prove(_) => self.refuse(None, ErrorCode::Forbidden),
+            ClientFrame::RotateKey(rotate) => self.defer(Deferred::Rotate(rotate)),
             ClientFrame::Refresh(refresh) => self.defer(Deferred::Refresh(refresh)),
             ClientFrame::Ping(ping) => {
                 let pong = Pong { n: ping.n, server_at_ms: crate::clock::at_ms() };

@@ -16,6 +16,7 @@ use room::Lane;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::challenge::Known;
 use super::exit::Exit;
 use super::live::{Session, exit_of, malformed};
 use super::peer::Peer;
@@ -80,16 +81,24 @@ impl Handshake {
         {
             hello.token = protocol::text::Text::cut(&token);
         }
-        let identity =
-            self.hub.verifier.verify_waiting(&hello.token, crate::clock::at_ms).await.map_err(|refused| self.untrusted(refused))?;
+        let known = self.identify(reader, &hello).await?;
         hello.token = protocol::text::Text::default();
-        let resumed = self.resume(&hello, &identity);
-        let peer = self.enter(&identity, &hello)?;
-        Ok((peer, hello, resumed))
+        let before = self.before(&hello, &known.identity);
+        let peer = self.enter(&known, &hello, before)?;
+        Ok((peer, hello, before.is_some()))
     }
 
     /// Waits for the first frame, which must be hello.
     async fn hear(&mut self, reader: &mut Reader) -> Result<Hello, Refusal> {
+        match self.hear_frame(reader).await? {
+            ClientFrame::Hello(hello) if hello.rooms.len() <= ROOMS_PER_SESSION_MAX => Ok(hello),
+            ClientFrame::Hello(_) => Err(Refusal::error(CloseReason::Malformed, ErrorCode::TooManyRooms, None)),
+            _ => Err(Refusal::close(CloseReason::HelloExpected)),
+        }
+    }
+
+    /// Waits for a frame of a stranger.
+    pub(super) async fn hear_frame(&mut self, reader: &mut Reader) -> Result<ClientFrame, Refusal> {
         let (mut answers, mut signs) = (Vec::new(), 0);
         loop {
             let stream = &mut self.stream;
@@ -99,7 +108,7 @@ impl Handshake {
                 Ok(Heard::Text(text)) if self.encoding == Encoding::Json => Bytes::from(text),
                 Ok(Heard::Binary(_) | Heard::Text(_)) => return Err(malformed("the message does not fit the subprotocol").into()),
                 // A stranger's ping is answered by the session, if there will be one.
-                Ok(Heard::Sign) => {
+                Ok(Heard::Sign | Heard::Pong(_)) => {
                     answers.clear();
                     signs += 1;
                     if signs > SIGNS_MAX {
@@ -112,31 +121,29 @@ impl Handshake {
                 Err(error) => return Err(exit_of(&error).into()),
             };
             self.hello_bytes = message.len();
-            return match ClientFrame::decode(self.encoding, &message) {
-                Ok(ClientFrame::Hello(hello)) if hello.rooms.len() <= ROOMS_PER_SESSION_MAX => Ok(hello),
-                Ok(ClientFrame::Hello(_)) => Err(Refusal::error(CloseReason::Malformed, ErrorCode::TooManyRooms, None)),
-                Ok(_) | Err(DecodeError::Unknown(_)) => Err(Refusal::close(CloseReason::HelloExpected)),
-                Err(DecodeError::Malformed(place)) => Err(malformed(&place).into()),
-            };
+            return ClientFrame::decode(self.encoding, &message).map_err(|error| match error {
+                DecodeError::Unknown(_) => Refusal::close(CloseReason::HelloExpected),
+                DecodeError::Malformed(place) => malformed(&place).into(),
+            });
         }
     }
 
-    /// Whether the ticket is known; the connection that it stands for is over, whether it noticed or not.
-    fn resume(&self, hello: &Hello, identity: &Identity) -> bool {
+    /// The session that the ticket stands for; its connection is over, whether it noticed or not.
+    fn before(&self, hello: &Hello, identity: &Identity) -> Option<SessionId> {
         let viewer = &identity.viewer;
-        let Some(before) = hello.ticket.as_ref().and_then(|ticket| self.hub.tickets.check(ticket, viewer, crate::clock::at_ms())) else {
-            return false;
-        };
+        let before = hello.ticket.as_ref().and_then(|ticket| self.hub.tickets.check(ticket, viewer, crate::clock::at_ms()))?;
         self.hub.directory.replace((viewer.tenant, viewer.role, viewer.subject), before);
-        true
+        Some(before)
     }
 
     /// Lists the session among the subject's, within the caps.
-    fn enter(&self, identity: &Identity, hello: &Hello) -> Result<Arc<Peer>, Refusal> {
+    fn enter(&self, known: &Known, hello: &Hello, before: Option<SessionId>) -> Result<Arc<Peer>, Refusal> {
+        let Known { identity, proved } = known;
         let session = SessionId(Uuid::now_v7());
         let config = &self.hub.config;
         let outbox_bytes = config.session.outbox_bytes;
-        let peer = Arc::new(Peer::new(session, self.encoding, identity.viewer.clone(), identity.expires_at_ms, outbox_bytes));
+        let peer = Peer::new(session, self.encoding, identity.viewer.clone(), identity.expires_at_ms, outbox_bytes).with_device(*proved);
+        let peer = Arc::new(peer);
         let (per_user, per_device) = (config.limits.connections_per_user as usize, config.limits.connections_per_device as usize);
         self.hub.directory.enter(&peer, TokenMark::of(identity), hello.device.as_deref(), per_user, per_device).map_err(|too_many| {
             self.hub.metrics.limited(if matches!(too_many, TooMany::OfUser(_)) { Limit::User } else { Limit::Device });
@@ -147,10 +154,16 @@ impl Handshake {
             self.hub.directory.leave(&peer);
             return Err(self.untrusted(AuthError::Revoked));
         }
+        if let Some(proved) = proved
+            && let Err(refused) = self.hub.devices.opened(&peer, proved, before)
+        {
+            self.hub.directory.leave(&peer);
+            return Err(self.unproved(refused));
+        }
         Ok(peer)
     }
 
-    fn untrusted(&self, refused: AuthError) -> Refusal {
+    pub(super) fn untrusted(&self, refused: AuthError) -> Refusal {
         self.hub.metrics.token_refused(refused);
         Refusal::error(refused.close_reason(), refused.code(), Some(&refused.to_string()))
     }
@@ -191,17 +204,17 @@ impl Handshake {
 }
 
 /// Why there is no session.
-struct Refusal {
+pub(super) struct Refusal {
     exit: Exit,
     error: Option<Box<protocol::frame::Error>>,
 }
 
 impl Refusal {
-    fn close(reason: CloseReason) -> Self {
+    pub(super) fn close(reason: CloseReason) -> Self {
         Exit::Close(reason, None).into()
     }
 
-    fn error(reason: CloseReason, code: ErrorCode, detail: Option<&str>) -> Self {
+    pub(super) fn error(reason: CloseReason, code: ErrorCode, detail: Option<&str>) -> Self {
         let error = protocol::frame::Error::new(None, code);
         let error = if let Some(detail) = detail { error.detail(detail) } else { error };
         Self { exit: Exit::Close(reason, None), error: Some(Box::new(error)) }

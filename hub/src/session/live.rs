@@ -20,6 +20,7 @@ use super::peer::Peer;
 use super::readings::Held;
 use super::slots::{Home, Slots};
 use super::writer::Writer;
+use crate::auth::devices;
 use crate::hub::Hub;
 use crate::metrics::Limit;
 use crate::shard::Order;
@@ -111,6 +112,7 @@ impl Session {
             self.hub.shards.owe(shard, Order::Detach(session));
         }
         self.hub.directory.leave(&self.peer);
+        self.hub.devices.ended(&self.peer);
         self.hub.closed(&self.peer, exit.reason());
         tracing::debug!(session.id = %session, close.reason = exit.reason().name(), "session ended");
     }
@@ -156,6 +158,10 @@ impl Session {
                 Heard::Binary(_) => return Poll::Ready(malformed("a binary message on a text subprotocol")),
                 Heard::Text(_) => return Poll::Ready(malformed("a text message on a binary subprotocol")),
                 Heard::Sign => Bytes::new(),
+                Heard::Pong(bytes) => {
+                    self.pong(&bytes);
+                    Bytes::new()
+                }
                 Heard::Goodbye(_) => return Poll::Ready(Exit::Goodbye(Bytes::from(std::mem::take(&mut self.answers)))),
             };
             if let Err(exit) = self.take(&message, mono_ms) {
@@ -209,6 +215,15 @@ impl Session {
         }
         self.hub.metrics.limited(Limit::Frames);
         Err(Exit::Close(CloseReason::TooFast, None))
+    }
+
+    /// A device that was asked whether it is still there, is.
+    fn pong(&self, bytes: &[u8]) {
+        if let Some(proved) = &self.peer.proved
+            && self.peer.answers(bytes)
+        {
+            devices::answered(&self.hub, &self.peer, proved.device);
+        }
     }
 
     /// Queues the pong that the reader owes.

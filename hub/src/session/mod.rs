@@ -4,6 +4,7 @@
 //! [`Session`] knows its peer; an [`Exit`] knows why. A session is one task: its read loop and its write loop are two halves of one poll over one
 //! socket, joined by the outbox, so that an idle session costs one small future, no timer and no channel.
 
+mod challenge;
 mod deferred;
 mod dispatch;
 mod exit;
@@ -13,6 +14,7 @@ mod live;
 mod outbox;
 mod peer;
 mod readings;
+mod rotate;
 mod slots;
 mod ticket;
 mod writer;

@@ -3,7 +3,7 @@
 //! In: frames from shards, closes from the wheel, the directory and the drain. Out: one wake of the session's task. Shared by the shards
 //! whose rooms the session watches; everything in it is reached without waiting, and the outbox's lock is held for a push only.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -15,7 +15,8 @@ use protocol::{CloseReason, ServerFrame, SessionId};
 use room::{Lane, Viewer};
 
 use super::outbox::{Outbox, Wake};
-use crate::transport::wsframe;
+use crate::auth::devices::Proved;
+use crate::transport::wsframe::{self, Opcode};
 
 /// One live session, as the rest of the hub sees it.
 pub struct Peer {
@@ -44,6 +45,10 @@ pub struct Peer {
     rooms: AtomicU32,
     /// Whether readings were refused that the session has yet to ask for again.
     holds: AtomicBool,
+    /// How its device showed that it is the device; none where a token or a person speaks.
+    pub proved: Option<Box<Proved>>,
+    /// What the last question for a sign of life carried; 0 where none was asked.
+    asked: AtomicU64,
 }
 
 /// The limits in time that the wheel keeps for every session.
@@ -76,7 +81,38 @@ impl Peer {
             under_way: AtomicU32::new(0),
             rooms: AtomicU32::new(0),
             holds: AtomicBool::new(false),
+            proved: None,
+            asked: AtomicU64::new(0),
         }
+    }
+
+    /// The peer of a device that proved itself.
+    #[must_use]
+    pub fn with_device(mut self, proved: Option<Proved>) -> Self {
+        self.proved = proved.map(Box::new);
+        self
+    }
+
+    /// Asks for a sign of life that is made now: a ping with fresh random bytes, which only the far end can send back.
+    pub fn ask(&self) {
+        let question = rand::random::<u64>().max(1);
+        self.asked.store(question, Ordering::Relaxed);
+        if self.push(Lane::Event, wsframe::message(Opcode::Ping, &question.to_be_bytes())) == Wake::Needed {
+            self.wake();
+        }
+    }
+
+    /// Whether it was asked, and the answer decides whether it stays.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether a pong is the answer to what was asked.
+    #[must_use]
+    pub fn answers(&self, pong: &[u8]) -> bool {
+        let asked = self.asked.load(Ordering::Relaxed);
+        asked != 0 && pong == asked.to_be_bytes()
     }
 
     /// Queues a prepared frame; says whether the session's task must be woken. Full closes the session.

@@ -105,9 +105,11 @@ impl Watchers {
         self.forget(room, session);
     }
 
-    /// Ends a session for a reason.
+    /// Ends a session for a reason. A device's older socket that was asked whether anybody is there stays until it answers or does not.
     pub fn close(&mut self, session: SessionId, reason: CloseReason) {
-        if let Some(attached) = self.sessions.get(&session) {
+        if let Some(attached) = self.sessions.get(&session)
+            && !(reason == CloseReason::Replaced && attached.peer.is_asked())
+        {
             attached.peer.close(reason);
         }
     }

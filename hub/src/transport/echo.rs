@@ -56,7 +56,7 @@ impl Echo {
             let frame = match heard {
                 Ok(Heard::Text(text)) => wsframe::message(Opcode::Text, text.as_bytes()),
                 Ok(Heard::Binary(bytes)) => wsframe::message(Opcode::Binary, &bytes),
-                Ok(Heard::Sign) => Bytes::from(std::mem::take(&mut self.answers)),
+                Ok(Heard::Sign | Heard::Pong(_)) => Bytes::from(std::mem::take(&mut self.answers)),
                 Ok(Heard::Goodbye(_)) => return Poll::Ready(Exit::Goodbye(Bytes::from(std::mem::take(&mut self.answers)))),
                 Err(ReadError::Gone) => return Poll::Ready(Exit::Lost),
                 Err(error) => return Poll::Ready(Exit::Goodbye(wsframe::close_code(rfc_code(&error), &error.to_string()))),

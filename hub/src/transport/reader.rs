@@ -33,8 +33,10 @@ pub enum Heard {
     Text(Utf8Bytes),
     /// A binary message.
     Binary(Bytes),
-    /// A ping or pong: a sign of life.
+    /// A ping, or part of a message: a sign of life.
     Sign,
+    /// A pong: a sign of life, and what it carries.
+    Pong(Bytes),
     /// The peer said goodbye, with this code.
     Goodbye(Option<u16>),
 }
@@ -123,7 +125,8 @@ impl Reader {
                 }
                 Heard::Sign
             }
-            Ok(Message::Pong(_) | Message::Frame(_)) => Heard::Sign,
+            Ok(Message::Pong(bytes)) => Heard::Pong(bytes),
+            Ok(Message::Frame(_)) => Heard::Sign,
             Ok(Message::Close(frame)) => {
                 // Writes the reply into `answers` and reports the closed connection, which the caller learns from `Goodbye`.
                 drop(self.ws.flush(&mut half));

@@ -21,13 +21,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::ErrorCode;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
 
 use super::address::client_address;
 use super::caps::Place;
 use super::stream::Stream;
+use super::tls::Tls;
 use super::upgrade::{self, Agreed};
 use super::{echo, proxy};
 use crate::hub::Hub;
@@ -49,7 +49,7 @@ pub struct Front {
     /// Everything that is no WebSocket.
     pub router: Router,
     /// TLS, where the hub ends it itself.
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// What an upgraded connection becomes.
@@ -127,7 +127,7 @@ async fn speaks_for(hub: &Hub, tcp: &mut TcpStream, peer: IpAddr) -> Option<IpAd
 
 async fn secure(front: &Front, tcp: TcpStream) -> Option<Stream> {
     let Some(tls) = &front.tls else { return Some(Stream::Tcp(tcp)) };
-    match timeout(front.hub.config.listen.handshake_timeout, tls.accept(tcp)).await {
+    match timeout(front.hub.config.listen.handshake_timeout, tls.acceptor().accept(tcp)).await {
         Ok(Ok(stream)) => Some(Stream::Tls(Box::new(stream))),
         Ok(Err(_)) | Err(_) => None,
     }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -42,6 +43,15 @@ impl Stream {
     pub fn abort(self) {
         // Where the socket is gone already there is nothing to reset.
         drop(self.tcp().set_zero_linger());
+    }
+
+    /// The certificate that the peer showed in its TLS handshake, signed by the authority that the operator named.
+    #[must_use]
+    pub fn client_certificate(&self) -> Option<&CertificateDer<'static>> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Tls(tls) => tls.get_ref().1.peer_certificates().and_then(<[_]>::first),
+        }
     }
 
     /// Whether a read may find something; registers for it otherwise. Spares the read buffer's clearing when only a write woke the task.

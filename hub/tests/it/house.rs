@@ -33,7 +33,7 @@ pub(crate) const TEAM: TeamId = TeamId(Uuid::from_u128(0x66));
 /// A running hub in a folder of its own.
 pub(crate) struct TestHub {
     node: Option<Node>,
-    _folder: Option<tempfile::TempDir>,
+    folder: Option<tempfile::TempDir>,
 }
 
 impl TestHub {
@@ -46,7 +46,7 @@ impl TestHub {
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let node = hub::start(configuration(folder.path(), settings)).await.expect("the hub starts");
-        let hub = Self { node: Some(node), _folder: Some(folder) };
+        let hub = Self { node: Some(node), folder: Some(folder) };
         hub.provision().await;
         hub
     }
@@ -55,7 +55,7 @@ impl TestHub {
     pub(crate) async fn beside(folder: &std::path::Path, listener: &std::net::TcpListener, first: bool) -> Self {
         let listener = listener.try_clone().expect("another handle");
         let node = hub::start_on(configuration(folder, &[]), Some(listener)).await.expect("the hub starts");
-        let hub = Self { node: Some(node), _folder: None };
+        let hub = Self { node: Some(node), folder: None };
         if first {
             hub.provision().await;
         }
@@ -91,6 +91,11 @@ impl TestHub {
     /// The node.
     pub(crate) fn node(&self) -> &Node {
         self.node.as_ref().expect("not ended")
+    }
+
+    /// The file of the store.
+    pub(crate) fn store_path(&self) -> std::path::PathBuf {
+        self.folder.as_ref().expect("a folder of its own").path().join("spotter.db")
     }
 
     /// Where sockets go.

@@ -4,6 +4,7 @@
 
 mod boards;
 mod deploy;
+mod devices;
 mod drain;
 mod erasure;
 mod house;
@@ -18,6 +19,7 @@ mod quiet;
 mod restore;
 mod safety;
 mod takeover;
+mod tls;
 #[cfg(feature = "otlp")]
 mod traces;
 mod wire;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Bench;
+use crate::device::{Device, DeviceKey};
 
 /// Things in one request; the API takes bulk in bounded bodies.
 const BULK: usize = 500;
@@ -57,6 +58,27 @@ impl World {
         let rows: Vec<Value> = gateways.iter().map(|id| json!({ "gateway": id, "gym": self.gym, "name": "Load gateway" })).collect();
         self.put(bench, "gateways", &json!(rows)).await?;
         Ok(gateways)
+    }
+
+    /// Enrols a device for a gateway, as an operator and the device would.
+    ///
+    /// # Errors
+    /// What the API answered.
+    pub async fn enrol(&self, bench: &Bench, gateway: GatewayId) -> anyhow::Result<Device> {
+        let url = format!("{}/v1/enrolments", bench.http());
+        let asked = json!({ "gym": self.gym, "gateway": gateway, "name": "Load gateway" });
+        let answer = bench
+            .client()
+            .post(&url)
+            .bearer_auth(&self.service)
+            .json(&asked)
+            .send()
+            .await
+            .with_context(|| format!("could not reach {url}"))?;
+        let (status, text) = (answer.status(), answer.text().await.unwrap_or_default());
+        let offer: Value = serde_json::from_str(&text).unwrap_or_default();
+        let Some(code) = offer["code"].as_str() else { bail!("POST {url} answered {status}: {text}") };
+        Device::enrol(bench.client(), bench.http(), code, DeviceKey::draw()).await
     }
 
     /// Provisions machines on their gateways.

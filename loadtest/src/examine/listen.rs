@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::{SinkExt as _, StreamExt as _};
+use protocol::text::unhex;
 use protocol::wire::Encoding;
-use protocol::{ClientFrame, ServerFrame};
+use protocol::{ClientFrame, HubId, ServerFrame, TenantId};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -14,7 +15,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
-use super::{Examiner, Rule};
+use super::{ExamDevice, Examiner, Rule};
 use crate::bench::{Report, progress};
 
 const TICK: Duration = Duration::from_millis(20);
@@ -24,12 +25,29 @@ const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Words of `gateway`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ListenArgs {
-    /// Where to listen, such as 127.0.0.1:9000; the gateway connects to ws://ADDR/v1/ws with any token.
+    /// Where to listen, such as 127.0.0.1:9000; the gateway connects to ws://ADDR/v1/ws with any token, or as an enrolled device.
     #[arg(long)]
     pub listen: String,
+    /// The public key of the enrolled device that comes, in hexadecimal: then its signature is checked.
+    #[arg(long, requires_all = ["hub", "tenant"])]
+    pub device_key: Option<String>,
+    /// The hub that the device was enrolled with.
+    #[arg(long)]
+    pub hub: Option<uuid::Uuid>,
+    /// The tenant that the device was enrolled with.
+    #[arg(long)]
+    pub tenant: Option<uuid::Uuid>,
     /// Give up after so many seconds.
     #[arg(long, default_value_t = 120)]
     pub seconds: u64,
+}
+
+impl ListenArgs {
+    fn examiner(&self) -> anyhow::Result<Examiner> {
+        let Some(((key, hub), tenant)) = self.device_key.as_deref().zip(self.hub).zip(self.tenant) else { return Ok(Examiner::new()) };
+        let key = unhex(key).and_then(|key| key.try_into().ok()).context("--device-key: 64 hexadecimal digits")?;
+        Ok(Examiner::new().with_device(ExamDevice { hub: HubId(hub), tenant: TenantId(tenant), key }))
+    }
 }
 
 /// Runs it to the end of the programme.
@@ -39,7 +57,7 @@ pub struct ListenArgs {
 pub async fn run(own: &ListenArgs) -> anyhow::Result<Report> {
     let listener = TcpListener::bind(&own.listen).await.with_context(|| format!("could not listen on {}", own.listen))?;
     progress(&format!("waiting for a gateway on ws://{}/v1/ws", listener.local_addr()?));
-    let examiner = serve(listener, Duration::from_secs(own.seconds)).await?;
+    let examiner = serve(own.examiner()?, listener, Duration::from_secs(own.seconds)).await?;
     let mut report = Report::new("gateway");
     report.set("sessions", 1);
     report.set("readings", examiner.readings());
@@ -62,8 +80,7 @@ pub async fn run(own: &ListenArgs) -> anyhow::Result<Report> {
 ///
 /// # Errors
 /// Where accepting fails.
-pub async fn serve(listener: TcpListener, time: Duration) -> anyhow::Result<Examiner> {
-    let mut examiner = Examiner::new();
+pub async fn serve(mut examiner: Examiner, listener: TcpListener, time: Duration) -> anyhow::Result<Examiner> {
     let (start, deadline) = (Instant::now(), Instant::now() + time);
     while !examiner.is_over() && Instant::now() < deadline {
         let accepted = tokio::time::timeout(TICK, listener.accept()).await;

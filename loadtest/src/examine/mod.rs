@@ -3,6 +3,7 @@
 //! In: connects, frames and breaks of the gateway, time. Out: frames of the hub by a fixed programme ([`programme`]), and
 //! [`Finding`]s against the [`Rule`]s of `docs/GATEWAY.md`. Pure; [`serve`] is the thin loop around it.
 
+mod identity;
 mod listen;
 mod programme;
 mod rules;
@@ -21,9 +22,11 @@ use protocol::text::Text;
 use protocol::{ClientFrame, ErrorCode, MachineId, ServerFrame, SessionId};
 use uuid::Uuid;
 
+pub use identity::ExamDevice;
 pub use listen::{ListenArgs, run, serve};
 pub use rules::Rule;
 
+use identity::Identity;
 use programme::{Awaited, Programme};
 use slot::SlotBook;
 
@@ -51,6 +54,7 @@ pub struct Examiner {
     /// The claim given to the first machine.
     claim: Option<(MachineId, HeldClaim)>,
     hello_seen: bool,
+    identity: Identity,
     connects: u32,
     out: Vec<ServerFrame>,
 }
@@ -73,9 +77,17 @@ impl Examiner {
             tried: Vec::new(),
             claim: None,
             hello_seen: false,
+            identity: Identity::default(),
             connects: 0,
             out: Vec::new(),
         }
+    }
+
+    /// The gateway comes as this device: its signatures are checked.
+    #[must_use]
+    pub fn with_device(mut self, device: ExamDevice) -> Self {
+        self.identity = Identity::of(device);
+        self
     }
 
     /// What was wrong.
@@ -124,6 +136,7 @@ impl Examiner {
     pub fn opened(&mut self, now_ms: i64) {
         self.connects += 1;
         self.hello_seen = false;
+        self.identity.forget();
         self.machines.clear();
         self.books.opened();
         if let Some(late_ms) = self.programme.opened(now_ms) {
@@ -148,11 +161,25 @@ impl Examiner {
     pub fn hear(&mut self, frame: ClientFrame, now_ms: i64) -> Vec<ServerFrame> {
         self.try_rule(Rule::Decodable);
         self.try_rule(Rule::HelloFirst);
-        if !self.hello_seen && !matches!(frame, ClientFrame::Hello(_)) {
+        let first = matches!(frame, ClientFrame::Hello(_)) || (self.identity.is_asked() && matches!(frame, ClientFrame::Prove(_)));
+        if !self.hello_seen && !first {
             self.find(Rule::HelloFirst, format!("`{}` came before hello", frame.name()));
         }
         match frame {
-            ClientFrame::Hello(_) => self.welcome(now_ms),
+            ClientFrame::Hello(hello) => match hello.enrolled.filter(|_| hello.token.is_empty()) {
+                Some(device) => {
+                    let challenge = self.identity.ask(device, now_ms);
+                    self.out.push(challenge.into());
+                }
+                None => self.welcome(now_ms),
+            },
+            ClientFrame::Prove(prove) => {
+                self.try_rule(Rule::Proves);
+                if let Err(wrong) = self.identity.check(&prove) {
+                    self.find(Rule::Proves, wrong);
+                }
+                self.welcome(now_ms);
+            }
             ClientFrame::MachineHello(hello) => self.machine_hello(hello),
             ClientFrame::Bind(bind) => {
                 self.try_rule(Rule::AnnounceThenBind);

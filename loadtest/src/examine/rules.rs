@@ -39,4 +39,5 @@ rules! {
     "G17" StopEnds "A stop ends confirmed, stopped or refused, or stays received where the machine is mute.";
     "G18" ComesBack "After a break the gateway connects again within 30 s.";
     "G19" Decodable "Every frame decodes, within its limits.";
+    "G20" Proves "A device that is enrolled answers each challenge with a signature that fits it.";
 }

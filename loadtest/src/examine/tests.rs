@@ -17,7 +17,9 @@ fn examine(mut spoil: impl FnMut(ClientFrame) -> Option<ClientFrame>) -> Examine
     let mut specs = vec![MachineSpec::new(machine(1), MachineKind::Bike), MachineSpec::new(machine(2), MachineKind::Rower)];
     specs[1].tongue = Tongue::Raw { layout: Layout::Xml2017, bytes_max: 20 };
     let mut gateway = Gateway::new(specs, 1.0, 0, UTC_MS, Mischief::default(), 1);
-    let mut examiner = Examiner::new();
+    let (hub, tenant) = (protocol::HubId(Uuid::from_u128(5)), protocol::TenantId(Uuid::from_u128(6)));
+    let device = crate::Device::new(crate::DeviceKey::of_seed(&[3; 32]), protocol::DeviceId(Uuid::from_u128(7)), hub, tenant);
+    let mut examiner = Examiner::new().with_device(ExamDevice { hub, tenant, key: *device.key().public() });
     let workout = Arc::new(Workout::shipped()[0].clone());
     for number in [1, 2] {
         gateway.at(machine(number), |machine, out| machine.play(workout.clone(), 1.0, 0, out));
@@ -26,8 +28,12 @@ fn examine(mut spoil: impl FnMut(ClientFrame) -> Option<ClientFrame>) -> Examine
     for now_ms in (0..60_000).step_by(20) {
         if !connected {
             examiner.opened(now_ms);
-            let hello = crate::peer::Options::new("t").hello();
-            examiner.hear(hello.into(), now_ms);
+            let hello = crate::peer::Options::enrolled(device.clone()).hello();
+            for asked in examiner.hear(hello.into(), now_ms) {
+                let ServerFrame::Challenge(challenge) = asked else { continue };
+                let proof = device.prove(&challenge).map(ClientFrame::from).and_then(&mut spoil);
+                proof.into_iter().for_each(|proof| drop(examiner.hear(proof, now_ms)));
+            }
             gateway.connected();
             connected = true;
         }
@@ -107,4 +113,16 @@ fn a_gateway_that_holds_nothing_is_told() {
     });
     assert!(broken(&examiner).contains(&Rule::KeepUntilStored), "{:?}", examiner.findings());
     assert!(broken(&examiner).contains(&Rule::ResendAtRate), "{:?}", examiner.findings());
+}
+
+#[test]
+fn a_device_that_signs_something_else_is_told() {
+    let examiner = examine(|frame| match frame {
+        ClientFrame::Prove(mut prove) => {
+            prove.signature.0[5] ^= 1;
+            Some(prove.into())
+        }
+        other => Some(other),
+    });
+    assert_eq!(broken(&examiner), [Rule::Proves], "{:?}", examiner.findings());
 }

@@ -79,6 +79,9 @@ pub enum PeerError {
     /// The hub sent something that is no frame.
     #[error("the hub sent what is no frame")]
     Frame(#[source] DecodeError),
+    /// The challenge is of another hub or tenant than the device was enrolled with.
+    #[error("challenged in the name of another hub or tenant than the device was enrolled with")]
+    ForeignHub,
     /// The hub refused a request.
     #[error("refused: {0} {1}: {2}")]
     Refused(u16, String, String),
@@ -140,6 +143,12 @@ impl Peer {
         let mut peer = Self::dial(url, options).await?;
         let hello = peer.options.hello();
         peer.send(hello).await?;
+        if let Some(device) = peer.options.enrolled.clone() {
+            let challenge = peer
+                .expect("challenge", |frame| if let ServerFrame::Challenge(challenge) = frame { Some(challenge.clone()) } else { None })
+                .await?;
+            peer.send(device.prove(&challenge).ok_or(PeerError::ForeignHub)?).await?;
+        }
         let welcome =
             peer.expect("welcome", |frame| if let ServerFrame::Welcome(welcome) = frame { Some(welcome.clone()) } else { None }).await?;
         peer.welcome = Some(welcome);

@@ -8,11 +8,15 @@ use protocol::frame::{Hello, JoinRoom};
 use protocol::text::Text;
 use protocol::wire::Encoding;
 
+use crate::device::Device;
+
 /// How a peer connects, and what its hello says.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Access token.
+    /// Access token; empty for an enrolled device.
     pub token: String,
+    /// The enrolled device that speaks, instead of a token.
+    pub enrolled: Option<Device>,
     /// Encoding, offered as the subprotocol.
     pub encoding: Encoding,
     /// Rooms to join with the hello.
@@ -38,6 +42,7 @@ impl Options {
     pub fn new(token: impl Into<String>) -> Self {
         Self {
             token: token.into(),
+            enrolled: None,
             encoding: Encoding::MessagePack,
             rooms: Vec::new(),
             ticket: None,
@@ -47,6 +52,12 @@ impl Options {
             from: None,
             patience: Duration::from_secs(10),
         }
+    }
+
+    /// An enrolled device instead of a token.
+    #[must_use]
+    pub fn enrolled(device: Device) -> Self {
+        Self { enrolled: Some(device), ..Self::new("") }
     }
 
     /// Speaks JSON.
@@ -88,6 +99,7 @@ impl Options {
             ticket: self.ticket.as_deref().map(Text::cut),
             client: Some(Text::cut(concat!("loadtest/", env!("CARGO_PKG_VERSION")))),
             device: self.device.as_deref().map(Text::cut),
+            enrolled: self.enrolled.as_ref().map(|device| device.device),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     BoardStage, Cause, ControlOutcome, HeldClaim, MachineStatus, RepDetail, RoomSource, SetDetail, Severity, Sign, StopOutcome, Target,
 };
 use crate::text::Text;
-use crate::{CommandId, EventId, GymId, MachineId, MemberId, ProposalId, StopId, TicketId, VisitId, WorkoutId};
+use crate::{CommandId, DeviceId, EventId, GymId, MachineId, MemberId, ProposalId, StopId, TicketId, VisitId, WorkoutId};
 
 /// One entry of a room's log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -77,6 +77,13 @@ pub enum EventBody {
         machine: Option<MachineId>,
         /// The boot that came with two nonces.
         boot: u32,
+    },
+    /// One device's key was live on two sockets: both are closed and the device is flagged (staff only).
+    DeviceCloned {
+        /// The device.
+        device: DeviceId,
+        /// The gateway or machine that it speaks for.
+        subject: uuid::Uuid,
     },
     /// A member waits for the second sign after scanning a sticker.
     SignAwaited {

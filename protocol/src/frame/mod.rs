@@ -111,6 +111,8 @@ frames! {
         4 "join" Event Join;
         5 "leave" Event Leave;
         6 "clock" Event Clock;
+        7 "prove" Event Prove;
+        8 "rotate_key" Event RotateKey;
         10 "machine_hello" Event MachineHello;
         11 "bind" Event Bind;
         12 "unbind" Event Unbind;
@@ -156,6 +158,8 @@ frames! {
         70 "floor" Live FloorTick;
         71 "saved" Live Saved;
         72 "move" Event Move;
+        73 "challenge" Event Challenge;
+        74 "key_rotated" Event KeyRotated;
         79 "board" Live BoardTick;
         80 "clock_ask" Event ClockAsk;
         81 "machine_ready" Event MachineReady;

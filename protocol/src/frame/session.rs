@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Event, Snapshot};
+use crate::device::{KEY_BYTES, NONCE_BYTES, SIGNATURE_BYTES};
 use crate::limits::{ROOMS_PER_SESSION_MAX, TOKEN_BYTES_MAX};
-use crate::text::Text;
-use crate::{Epoch, RoomName, SessionId};
+use crate::text::{Blob, Text};
+use crate::{DeviceId, Epoch, HubId, RoomName, SessionId, TenantId};
 
 /// The first frame of a session: who it is, and every room it wants back in the same round trip.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +27,29 @@ pub struct Hello {
     /// Which device of the subject this is (a phone's installation, a gateway's serial); caps count by it.
     #[serde(default)]
     pub device: Option<Text<64>>,
+    /// The enrolled device that speaks, instead of a token (which is then empty): the hub answers with `challenge`.
+    #[serde(default)]
+    pub enrolled: Option<DeviceId>,
+}
+
+/// Answers `challenge`: the second frame of a device that said hello without a token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Prove {
+    /// Ed25519 over the bytes that docs/GATEWAY.md names: context, hub, tenant, device, nonce, time.
+    pub signature: Blob<SIGNATURE_BYTES>,
+}
+
+/// A device's next key. The one that it used so far goes on for the overlap that the answer names, then it is refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RotateKey {
+    /// Number of this request.
+    pub req: u32,
+    /// The new public key.
+    pub key: Blob<KEY_BYTES>,
+    /// The key of this session says so.
+    pub signature: Blob<SIGNATURE_BYTES>,
+    /// The new key over the same bytes: the device really has it.
+    pub proof: Blob<SIGNATURE_BYTES>,
 }
 
 /// A room to watch, from where, how fast and which fields.
@@ -93,6 +117,28 @@ pub struct Clock {
     pub received_dev_ms: i64,
     /// Device time when this answer left.
     pub sent_dev_ms: i64,
+}
+
+/// Asks a device to sign, before it is anybody. Good for this connection and once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Challenge {
+    /// Which installation asks. A device signs for the one that enrolled it and for no other.
+    pub hub: HubId,
+    /// The device's tenant.
+    pub tenant: TenantId,
+    /// 32 random bytes of this connection.
+    pub nonce: Blob<NONCE_BYTES>,
+    /// Hub time; signed as it is, whatever the device's own clock says.
+    pub at_ms: i64,
+}
+
+/// The next key is good.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct KeyRotated {
+    /// Number of the request.
+    pub req: u32,
+    /// Until when the key of this session is good too.
+    pub old_until_at_ms: i64,
 }
 
 /// The session stands.

@@ -1,6 +1,7 @@
 //! Words of storage: what comes in (rows, facts), what goes out (reports), what is asked and answered (records).
 
 mod board;
+mod device;
 mod fact;
 mod record;
 mod report;
@@ -8,6 +9,7 @@ mod row;
 mod training;
 
 pub use board::*;
+pub use device::*;
 pub use fact::Fact;
 pub use record::*;
 pub use report::{Rejection, Report};

@@ -6,6 +6,7 @@
 mod board;
 mod checksum;
 mod day;
+mod device;
 pub(crate) mod erase;
 mod event;
 mod gym;

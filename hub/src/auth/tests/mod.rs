@@ -116,6 +116,7 @@ pub(super) fn auth(issuers: Vec<Issuer>) -> Auth {
         jwks_min_interval: Duration::from_millis(200),
         jwks_timeout: Duration::from_secs(2),
         unknown_key_wait: Duration::from_secs(2),
+        device_key_overlap: Duration::from_secs(3600),
         issuers,
     }
 }

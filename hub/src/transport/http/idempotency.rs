@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: a write that is sent again is answered again, not carried out again.
 //!
 //! In: writes with the header, from a caller with a good token. Out: the stored answer for 24 hours; 422 for the same key with another
-//! request; 409 while the first is still being carried out. Keys are by tenant and subject. An answer that says "later" (429, 5xx) is not kept.
+//! request; 409 while the first is still being carried out. Keys are by tenant and subject. An answer that says "later" (429, 5xx) is not kept, and neither is a secret (`no-store`).
 //! Without the header a write is what it is; all provisioning is idempotent by its ids anyway.
 
 use axum::body::Body;
@@ -99,7 +99,10 @@ async fn keep(taken: Taken<'_>, response: Response) -> Response {
         Err(error) => return error.into_response(),
     };
     let (tenant, subject) = (identity.viewer.tenant, identity.viewer.subject);
-    let later = parts.status.is_server_error() || matches!(parts.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED);
+    // A secret is answered once and kept nowhere.
+    let secret = parts.headers.get(header::CACHE_CONTROL).is_some_and(|control| control == "no-store");
+    let later =
+        secret || parts.status.is_server_error() || matches!(parts.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED);
     let done = if later {
         api.ask("release_key", "idempotency", api.store.release_key(tenant, subject, key)).await
     } else {

@@ -13,6 +13,7 @@ use super::{routes, schema};
     components(schemas(super::answer::ErrorBody)),
     tags(
         (name = "gyms", description = "Gyms and their machines"),
+        (name = "devices", description = "Enrolment, keys and revocation of gateways and machines"),
         (name = "people", description = "Members, staff and teams"),
         (name = "training", description = "Visits, workouts, samples"),
         (name = "operation", description = "Events, revocations, health"),

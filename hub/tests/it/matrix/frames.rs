@@ -9,9 +9,9 @@ use std::time::Duration;
 use loadtest::Peer;
 use protocol::frame::{
     Approve, Batch, Ceiling, CheckOut, Claim, ClaimBy, ClaimHeld, Clock, Columns, CommandAnswer, CommandStage, Control, EndWorkout,
-    FtmsRaw, Join, JoinRoom, Leave, LogSet, Lost, MachineFault, MachineState, MachineStatus, Ping, Propose, Refresh, Release, Rep,
-    RepDetail, Role, Sample, SecondSign, Set, SetDetail, Severity, Sign, Stop, StopAnswer, StopStage, Stroke, StrokeDetail, Target as Aim,
-    Unbind,
+    FtmsRaw, Join, JoinRoom, Leave, LogSet, Lost, MachineFault, MachineState, MachineStatus, Ping, Propose, Prove, Refresh, Release, Rep,
+    RepDetail, Role, RotateKey, Sample, SecondSign, Set, SetDetail, Severity, Sign, Stop, StopAnswer, StopStage, Stroke, StrokeDetail,
+    Target as Aim, Unbind,
 };
 use protocol::text::{Blob, Text};
 use protocol::{ClientFrame, CommandId, ErrorCode, EventId, Field, ProposalId, Reading, RoomName, ServerFrame, StopId};
@@ -24,6 +24,9 @@ use super::world::{self, Target, World, bind_of, hello_of};
 const FRAMES: &[(&str, &str, &str)] = &[
     ("hello", "", "a a a a a a a a"),
     ("refresh", "", "a a a a a a a a"),
+    // Of a device's own key: everybody here came by token.
+    ("prove", "", "- - - - - - - -"),
+    ("rotate_key", "", "- - - - - - - -"),
     ("ping", "", "a a a a a a a a"),
     ("join", "floor", "g g g g - - g -"),
     ("join", "machine", "p p - g - - - -"),
@@ -181,6 +184,7 @@ impl Asker {
                 (StopAnswer { machine, id, answer, result: None }.into(), None)
             }
             "stop" => (Stop { machine: target.machine, id: StopId(Uuid::now_v7()), reason: None }.into(), None),
+            "prove" => (Prove { signature: Blob::new(&[0; 64]).expect("short") }.into(), None),
             "ping" => (Ping { n: 7 }.into(), None),
             "join" => {
                 let room = rooms(target).into_iter().find(|room| room_kind(*room) == of).expect("a kind of room");
@@ -240,6 +244,10 @@ impl Asker {
         let Target { gym, machine, workout, fence, member, .. } = *target;
         match kind {
             "refresh" => Refresh { req, token: Text::cut(&world.token(&world::request(self.role, self.stance))) }.into(),
+            "rotate_key" => {
+                let signature = Blob::new(&[0; 64]).expect("short");
+                RotateKey { req, key: Blob::new(&[1; 32]).expect("short"), signature: signature.clone(), proof: signature }.into()
+            }
             "leave" => Leave { req, room: RoomName::Floor(gym) }.into(),
             "claim" => Claim { req, gym, by: ClaimBy::Code(Text::cut("000000")), hand_over: None }.into(),
             "approve" => Approve { req, machine }.into(),

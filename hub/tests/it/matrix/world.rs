@@ -12,7 +12,8 @@ use loadtest::{Options, Peer};
 use protocol::frame::{Bind, BoardMetric, Claim, ClaimBy, ClaimState, MachineFault, MachineHello, MachineKind, Role, Severity};
 use protocol::text::Text;
 use protocol::{
-    BoardId, ClientFrame, GatewayId, GymId, MachineId, MemberId, RoomName, SeqRanges, ServerFrame, TeamId, TenantId, TicketId, WorkoutId,
+    BoardId, ClientFrame, DeviceId, GatewayId, GymId, MachineId, MemberId, RoomName, SeqRanges, ServerFrame, TeamId, TenantId, TicketId,
+    WorkoutId,
 };
 use storage::{BoardRecord, BoardSeed, Fact, GatewayRecord, GymRecord, MachineRecord, MemberRecord, StaffRecord, TeamRecord, Units};
 use tokio::sync::mpsc;
@@ -83,6 +84,10 @@ impl Side {
     pub(super) const fn staff(self) -> Uuid {
         self.id(13)
     }
+    /// Of the gateway.
+    pub(super) const fn device(self) -> DeviceId {
+        DeviceId(self.id(17))
+    }
     pub(super) const fn ticket(self) -> TicketId {
         TicketId(self.id(14))
     }
@@ -122,6 +127,7 @@ pub(super) struct Target {
     pub(super) ticket: TicketId,
     pub(super) gateway: GatewayId,
     pub(super) board: BoardId,
+    pub(super) device: DeviceId,
 }
 
 impl Target {
@@ -139,6 +145,7 @@ impl Target {
             ticket: TicketId(id()),
             gateway: GatewayId(id()),
             board: BoardId(id()),
+            device: DeviceId(id()),
         }
     }
 }
@@ -261,6 +268,7 @@ impl World {
             ticket: A.ticket(),
             gateway: A.gateway(),
             board: A.board(),
+            device: A.device(),
         }
     }
 
@@ -347,6 +355,21 @@ pub(super) async fn provision(house: &TestHub, side: Side) {
         machine(MachineId(side.id(16)), side.away(), away),
     ];
     hub.store.put_machines(tenant, &machines).await.expect("machines");
+    let code_hash = *side.device().0.as_bytes();
+    let code_hash = [code_hash, code_hash].concat().try_into().expect("32 bytes");
+    let at_ms = hub::clock::at_ms();
+    let by = storage::Actor { role: Role::Service, id: side.staff() };
+    let offer = storage::Enrolment {
+        code_hash,
+        gym: side.home(),
+        role: Role::Gateway,
+        subject: side.gateway().0,
+        name: Text::cut("left wall"),
+        until_at_ms: at_ms + 60_000,
+    };
+    hub.store.offer_enrolment(tenant, &offer, by, at_ms).await.expect("a code");
+    let redeemed = hub.store.redeem(code_hash, code_hash, side.device(), at_ms).await.expect("a device");
+    hub.devices.put(redeemed.device);
     let member = |member, handle: &str| MemberRecord { handle: Some(Text::cut(handle)), ..MemberRecord::new(member) };
     hub.store.put_members(tenant, &[member(side.anna(), "Anna"), member(side.boris(), "Boris")]).await.expect("members");
     let staff = StaffRecord { staff: protocol::StaffId(side.staff()), role: Role::Coach, name: Text::cut("Kim"), gyms: vec![] };

@@ -94,7 +94,7 @@ async fn forged(stage: &Stage) -> anyhow::Result<Vec<End>> {
     let claims = signed.split('.').nth(1).unwrap_or_default();
     // {"alg":"none"}, another signature, nothing at all, and a token as long as may be.
     for token in [format!("eyJhbGciOiJub25lIn0.{claims}."), format!("{signed}.AAAA"), String::new(), "a".repeat(8000)] {
-        let hello = Hello { token: Text::cut(&token), rooms: vec![], ticket: None, client: None, device: None };
+        let hello = Hello { token: Text::cut(&token), rooms: vec![], ticket: None, client: None, device: None, enrolled: None };
         ends.extend(says(stage, message(&ClientFrame::from(hello).to_bytes(Encoding::MessagePack))).await?);
     }
     Ok(ends)

@@ -114,8 +114,14 @@ impl Rude {
     pub(super) async fn hello(&mut self, stage: &Stage, role: Role, encoding: Encoding) -> anyhow::Result<()> {
         let subject = if role == Role::Gateway { stage.gateway.0 } else { Uuid::now_v7() };
         let token = stage.token(role, subject);
-        let hello =
-            Hello { token: Text::cut(&token), rooms: vec![], ticket: None, client: None, device: Some(Text::cut(&subject.to_string())) };
+        let hello = Hello {
+            token: Text::cut(&token),
+            rooms: vec![],
+            ticket: None,
+            client: None,
+            device: Some(Text::cut(&subject.to_string())),
+            enrolled: None,
+        };
         let first = if encoding == Encoding::Json { TEXT } else { BINARY };
         let payload = ClientFrame::from(hello).to_bytes(encoding);
         self.stream.write_all(&frame(first, payload.len() as u64, &payload)).await?;

@@ -105,7 +105,15 @@ impl Ground {
         let address = bench.http().trim_start_matches("http://").to_owned();
         let link = if load.linked { Some(Link::start(&address).await?) } else { None };
         let last_url = link.as_ref().map(|link| link.through(&bench.ws_url()));
-        let plan = FloorPlan { seed: case.seed, copies: load.copies, speed: SPEED, mischief: load.mischief, workouts, last_url };
+        let plan = FloorPlan {
+            seed: case.seed,
+            copies: load.copies,
+            speed: SPEED,
+            mischief: load.mischief,
+            device_keys: false,
+            workouts,
+            last_url,
+        };
         let floor = Floor::open(&bench, plan).await?;
         let (release, end) = (CancellationToken::new(), CancellationToken::new());
         let mut ground = Self {

@@ -39,6 +39,8 @@ pub(in crate::scenario) struct FloorPlan {
     pub(in crate::scenario) speed: f64,
     /// What the network does to readings.
     pub(in crate::scenario) mischief: Mischief,
+    /// Whether gateways enrol devices instead of showing tokens.
+    pub(in crate::scenario) device_keys: bool,
     /// What the machines play.
     pub(in crate::scenario) workouts: Vec<Workout>,
     /// Where the last gateway connects, if not to the hub itself.
@@ -62,7 +64,7 @@ pub(in crate::scenario) struct Floor {
 impl Floor {
     /// Provisions and connects everything.
     pub(in crate::scenario) async fn open(bench: &Bench, plan: FloorPlan) -> anyhow::Result<Self> {
-        let FloorPlan { seed, copies, speed, mischief, workouts, last_url } = plan;
+        let FloorPlan { seed, copies, speed, mischief, device_keys, workouts, last_url } = plan;
         let world = World::new(bench).await?;
         let gateway_ids = world.gateways(bench, GATEWAYS).await?;
         let longest_ms = workouts.iter().map(Workout::duration_ms).max().unwrap_or(0);
@@ -82,8 +84,14 @@ impl Floor {
         }
         world.machines(bench, &machines).await?;
         let tokens: Vec<String> = gateway_ids.iter().map(|gateway| world.token(bench, Role::Gateway, gateway.0)).collect();
+        let mut devices = Vec::new();
+        for gateway in gateway_ids.iter().filter(|_| device_keys) {
+            devices.push(world.enrol(bench, *gateway).await?);
+        }
         let start = |(number, specs): (usize, Vec<MachineSpec>)| {
-            let options = Options::new(tokens[number].clone()).device(format!("replay-{number}"));
+            let options =
+                devices.get(number).map_or_else(|| Options::new(tokens[number].clone()), |device| Options::enrolled(device.clone()));
+            let options = options.device(format!("replay-{number}"));
             let url = last_url.clone().filter(|_| number + 1 == GATEWAYS).unwrap_or_else(|| bench.ws_url());
             Arc::new(SimGateway::start(&url, options, specs, speed, mischief, seed.wrapping_add(number as u64)))
         };

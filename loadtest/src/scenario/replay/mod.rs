@@ -42,6 +42,9 @@ pub struct ReplayArgs {
     /// Machines that replay each workout.
     #[arg(long, default_value_t = 2)]
     pub copies: usize,
+    /// Gateways enrol a device each and sign challenges, instead of showing tokens.
+    #[arg(long)]
+    pub device_keys: bool,
     /// Kill the hub with SIGKILL so many times on the way.
     #[arg(long, default_value_t = 0)]
     pub kill: u32,
@@ -74,7 +77,15 @@ pub async fn run(args: &BenchArgs, own: &ReplayArgs) -> anyhow::Result<Report> {
     if own.postgres_stop.is_some() {
         bench.postgres()?;
     }
-    let plan = FloorPlan { seed: args.seed, copies: own.copies, speed: own.speed, mischief: MISCHIEF, workouts, last_url: None };
+    let plan = FloorPlan {
+        seed: args.seed,
+        copies: own.copies,
+        speed: own.speed,
+        mischief: MISCHIEF,
+        device_keys: own.device_keys,
+        workouts,
+        last_url: None,
+    };
     let floor = Floor::open(&bench, plan).await?;
     let outcome = train(&mut bench, &floor, own, &mut report).await;
     let seen = outcome.with_context(|| format!("the end of the hub's log:\n{}", bench.log_end()))?;

@@ -1,6 +1,7 @@
 //! The cases, by what they are about.
 
 pub(crate) mod board;
+pub(crate) mod device;
 pub(crate) mod erasure;
 pub(crate) mod fault;
 pub(crate) mod history;

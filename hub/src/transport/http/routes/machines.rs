@@ -11,7 +11,7 @@ use protocol::text::Text;
 use protocol::{ErrorCode, GatewayId, GymId, MachineId, TenantId};
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
-use room::rights::{Action, Object};
+use room::rights::{Action, Object, is_staff_of};
 use serde::{Deserialize, Serialize};
 use storage::{MachineRecord, MachineSeed, Store, StoreError};
 use utoipa::ToSchema;
@@ -76,6 +76,10 @@ struct MachineView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = tickets, required = false)]
     tickets: Option<Vec<OpenTicket>>,
+    /// The one-time code on its screen now, for staff of its gym who help a member; of one machine only, not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, max_length = 16, required = false)]
+    code: Option<Text<16>>,
     /// State and latest values as on the floor; not there while its shard does not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = schema::floor_machine, required = false)]
@@ -201,7 +205,7 @@ fn object_of<'a>(caller: &Caller, seed: &MachineSeed) -> Object<'a> {
 
 fn view(caller: &Caller, seed: MachineSeed, live: Option<FloorMachine>) -> MachineView {
     let tickets = caller.may(Action::HttpTicketRead, &object_of(caller, &seed)).is_ok().then_some(seed.tickets);
-    MachineView { maintenance: seed.maintenance, held: seed.claim.is_some(), tickets, live, machine: seed.record.into() }
+    MachineView { maintenance: seed.maintenance, held: seed.claim.is_some(), tickets, code: None, live, machine: seed.record.into() }
 }
 
 /// Machines of a gym with their state now.
@@ -218,8 +222,13 @@ async fn list_machines(State(api): State<Api>, caller: Caller, Asked(of): Asked<
     responses((status = 200, body = MachineView)), extensions(("x-right" = json!("http.machine.read"))))]
 async fn get_machine(State(api): State<Api>, caller: Caller, At(machine): At<MachineId>) -> Answer<Json<MachineView>> {
     let seed = api.machine_of(&caller, machine, Action::HttpMachineRead).await?;
-    let view = api.views(&caller, seed.record.gym, vec![seed]).await.pop();
-    view.map(Json).ok_or_else(|| ErrorCode::NoSuchMachine.into())
+    let gym = seed.record.gym;
+    let view = api.views(&caller, gym, vec![seed]).await.pop();
+    let mut view = view.ok_or(ErrorCode::NoSuchMachine)?;
+    if is_staff_of(caller.viewer(), gym) {
+        view.code = api.screen_code(caller.tenant(), gym, machine).await;
+    }
+    Ok(Json(view))
 }
 
 /// Takes a machine out of its gym; what it recorded stays.

@@ -2,6 +2,7 @@
 
 mod boards;
 mod dev;
+mod devices;
 mod disk;
 mod erasure;
 mod gyms;
@@ -28,6 +29,7 @@ pub(super) fn all() -> OpenApiRouter<Api> {
         .merge(members::routes())
         .merge(erasure::routes())
         .merge(training::routes())
+        .merge(devices::routes())
         .merge(operation::routes())
         .merge(health::routes())
         .merge(dev::routes())

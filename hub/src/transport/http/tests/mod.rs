@@ -15,7 +15,7 @@ use config::{Profile, Sources};
 use http_body_util::BodyExt;
 use protocol::frame::{MachineFault, Role, Severity, VisitState, WorkoutStage};
 use protocol::text::Text;
-use protocol::{GymId, MachineId, MemberId, TeamId, TenantId, TicketId, VisitId, WorkoutId};
+use protocol::{DeviceId, GymId, MachineId, MemberId, TeamId, TenantId, TicketId, VisitId, WorkoutId};
 use serde_json::{Value, json};
 use storage::Fact;
 use tower::ServiceExt;
@@ -40,6 +40,7 @@ pub(super) const WORKOUT: WorkoutId = WorkoutId(id(0xaa));
 pub(super) const VISIT: VisitId = VisitId(id(0xab));
 pub(super) const BOARD: protocol::BoardId = protocol::BoardId(id(0xb0a));
 pub(super) const TICKET: TicketId = TicketId(id(0xac));
+pub(super) const DEVICE: DeviceId = DeviceId(id(0xb2));
 
 pub(super) const fn id(n: u128) -> Uuid {
     Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + n)
@@ -139,6 +140,26 @@ impl House {
             }
         }
         self.facts().await;
+        // Furnishing again changes nothing; a code is there once.
+        if self.node.hub.devices.is_empty() {
+            self.device().await;
+        }
+    }
+
+    /// A device of the gateway.
+    async fn device(&self) {
+        let (hub, at_ms) = (&self.node.hub, crate::clock::at_ms());
+        let by = storage::Actor { role: Role::Service, id: GATEWAY };
+        let offer = storage::Enrolment {
+            code_hash: [1; 32],
+            gym: GYM,
+            role: Role::Gateway,
+            subject: GATEWAY,
+            name: Text::cut("left wall"),
+            until_at_ms: at_ms + 60_000,
+        };
+        hub.store.offer_enrolment(TENANT, &offer, by, at_ms).await.unwrap();
+        hub.devices.put(hub.store.redeem([1; 32], [1; 32], DEVICE, at_ms).await.unwrap().device);
     }
 
     async fn facts(&self) {

@@ -34,7 +34,8 @@ fn row(method: &'static str, pattern: &'static str, query: &str, on: On, body: V
         .replace("{member}", &MEMBER.to_string())
         .replace("{workout}", &WORKOUT.to_string())
         .replace("{board}", &BOARD.to_string())
-        .replace("{ticket}", &TICKET.to_string());
+        .replace("{ticket}", &TICKET.to_string())
+        .replace("{device}", &DEVICE.to_string());
     Row { method, pattern, path: format!("{path}{query}"), on, body }
 }
 
@@ -83,6 +84,11 @@ fn rows() -> Vec<Row> {
         row("PUT", "/v1/boards", "", On::Gym, board()),
         row("GET", "/v1/boards/{board}", "", On::Gym, none()),
         row("DELETE", "/v1/boards/{board}", "", On::Gym, none()),
+        row("POST", "/v1/enrolments", "", On::Gym, json!({ "gym": GYM, "gateway": GATEWAY })),
+        row("GET", "/v1/devices", of_gym, On::Gym, none()),
+        row("GET", "/v1/devices/{device}", "", On::Gym, none()),
+        row("POST", "/v1/devices/{device}/clear", "", On::Gym, none()),
+        row("POST", "/v1/devices/{device}/revoke", "", On::Gym, none()),
         row("DELETE", "/v1/machines/{machine}", "", On::Tenant, none()),
         row("DELETE", "/v1/members/{member}", "", On::Tenant, none()),
     ]
@@ -156,7 +162,7 @@ async fn what_each_role_may_do_on_each_route_is_what_the_table_says() {
         }
     }
     assert!(wrong.is_empty(), "{} of {asked} are not as the table says:\n{}", wrong.len(), wrong.join("\n"));
-    assert_eq!(asked, 24 * 33);
+    assert_eq!(asked, 24 * 38);
 }
 
 #[test]
@@ -176,7 +182,15 @@ fn every_route_with_a_right_is_tried() {
     }
     let tried: BTreeSet<String> = rows().iter().map(|row| format!("{} {}", row.method, row.pattern)).collect();
     assert_eq!(tried, documented);
-    let known = ["GET /health", "GET /metrics", "GET /ready", "GET /v1/dev/personas", "GET /v1/openapi.json", "POST /v1/dev/login"];
+    let known = [
+        "GET /health",
+        "GET /metrics",
+        "GET /ready",
+        "GET /v1/dev/personas",
+        "GET /v1/openapi.json",
+        "POST /v1/dev/login",
+        "POST /v1/enrol",
+    ];
     assert_eq!(open, known.into_iter().map(str::to_owned).collect(), "a route without a right must be meant");
 }
 
