@@ -14,6 +14,9 @@ use tokio::time::timeout;
 use super::{Conn, ConnInner, Db, within};
 use crate::error::{OpenError, StoreError};
 
+/// Rows that SQLite's thread may be ahead of who reads them: with sqlx's 50, the boots of a batch are handed over in many hops.
+const ROW_BUFFER: usize = 1_024;
+
 /// A database, parsed.
 #[derive(Clone)]
 pub(crate) enum Address {
@@ -39,6 +42,7 @@ impl Address {
                 // What is deleted is overwritten: packing and erasure leave nothing behind in free pages.
                 .pragma("secure_delete", "on")
                 .pragma("cache_size", "-16384")
+                .row_buffer_size(ROW_BUFFER)
                 .statement_cache_capacity(128);
             return Ok(Self::Sqlite(options));
         }

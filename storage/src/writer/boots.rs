@@ -15,6 +15,9 @@ use crate::ranges;
 /// Boots remembered; more means that the memory is begun again.
 const REMEMBERED_MAX: usize = 100_000;
 
+/// Boots in one statement of SQLite; each count is a prepared statement of its own.
+const STATEMENT_BOOTS: [usize; 3] = [64, 8, 1];
+
 /// What the writer remembers of the database. All of it may be forgotten at any time.
 #[derive(Default)]
 pub(crate) struct Known {
@@ -132,10 +135,31 @@ pub(crate) async fn widen(conn: &mut Conn<'_>, boots: &BTreeMap<Key, Boot>) -> R
         ];
         return conn.execute(DO, sql, &params).await.map(drop);
     }
-    for (&(source, number), boot) in changed {
-        let sql = "update boots set stored = $1, lost = $2, conflict = $3 where source = $4 and boot = $5";
-        let params = values![ranges::to_bytes(&boot.stored), ranges::to_bytes(&boot.lost), boot.conflict, source, number];
-        conn.execute(DO, sql, &params).await?;
+    widen_sqlite(conn, &changed).await
+}
+
+/// Many boots in a statement: each statement is a hop to SQLite's thread and back. The rows are there and locked; the upsert finds them by
+/// their key, where `update .. from (values ..)` would be free to scan.
+async fn widen_sqlite(conn: &mut Conn<'_>, changed: &[(&Key, &Boot)]) -> Result<(), StoreError> {
+    const DO: &str = "widen the ranges of a batch";
+    let mut rest = changed;
+    for size in STATEMENT_BOOTS {
+        let (chunks, remainder) = rest.split_at(rest.len() / size * size);
+        for chunk in chunks.chunks(size) {
+            let sql = format!(
+                "insert into boots (source, boot, nonce, anchor_at_ms, stored, lost, conflict) values {}
+                 on conflict (source, boot) do update set stored = excluded.stored, lost = excluded.lost, conflict = excluded.conflict",
+                vec!["(?,?,?,?,?,?,?)"; size].join(",")
+            );
+            let params: Vec<Value> = chunk.iter().flat_map(|(key, boot)| row(**key, boot)).collect();
+            conn.execute(DO, sql, &params).await?;
+        }
+        rest = remainder;
     }
     Ok(())
+}
+
+fn row((source, number): Key, boot: &Boot) -> [Value; 7] {
+    let (stored, lost) = (ranges::to_bytes(&boot.stored), ranges::to_bytes(&boot.lost));
+    values![source, number, boot.nonce, boot.anchor_at_ms, stored, lost, boot.conflict]
 }
