@@ -17,7 +17,13 @@ pub enum Lane {
     Event,
     /// Latest wins: an unsent frame of the same key is replaced.
     Live {
-        /// What makes two frames the same thing: room handle and source, or the room alone for a floor.
+        /// What makes two frames the same thing: room handle and source.
+        key: u64,
+    },
+    /// Latest wins too, but each frame tells only what changed since the one before. Where one is replaced or dropped unsent, the session
+    /// asks for the whole as soon as it keeps up again (`Input::FloorAgain`), so that the latest of every row reaches it.
+    Changes {
+        /// The room.
         key: u64,
     },
 }

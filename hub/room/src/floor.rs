@@ -7,7 +7,7 @@
 
 use protocol::frame::{FloorRow, FloorTick};
 use protocol::limits::{BLANK_MS, FLOOR_TICK_MS, STALE_MS};
-use protocol::{Field, Reading, RoomName, ServerFrame};
+use protocol::{Field, Reading, RoomName, ServerFrame, SessionId};
 
 use crate::effect::{Audience, Effect, Lane};
 use crate::fresh::Latest;
@@ -65,6 +65,13 @@ struct Place {
     changed: bool,
     /// Is in `shown` already.
     shown: bool,
+}
+
+impl Place {
+    fn row(&self, index: u16, now: Now) -> FloorRow {
+        let (age_ms, reading) = self.latest.shown(now.mono_ms);
+        FloorRow { index, availability: self.availability, age_ms, reading }
+    }
 }
 
 /// Latest values of a gym's machines, by their floor index.
@@ -167,11 +174,16 @@ impl Floor {
         });
     }
 
+    /// Every row as it stands, news or not: for a session that missed some. What counts as told does not change by it.
+    #[must_use]
+    pub fn all(&self, now: Now) -> Vec<FloorRow> {
+        (0..).zip(&self.places).map(|(index, place)| place.row(index, now)).collect()
+    }
+
     fn row(&mut self, index: u16, now: Now) -> FloorRow {
         let place = &mut self.places[usize::from(index)];
         place.changed = false;
-        let (age_ms, reading) = place.latest.shown(now.mono_ms);
-        FloorRow { index, availability: place.availability, age_ms, reading }
+        place.row(index, now)
     }
 
     /// The place of a machine, which has news now. Places are made up to the index, as machines are added.
@@ -192,8 +204,21 @@ impl Floor {
 /// One frame of these rows for an audience that knows the room under `handle`.
 #[must_use]
 pub fn broadcast(room: RoomName, audience: Audience, handle: u32, rows: Vec<FloorRow>, now: Now) -> Effect {
-    let frame = Box::new(ServerFrame::FloorTick(FloorTick { handle, at_ms: now.at_ms, rows }));
-    Effect::Broadcast { room, audience, lane: Lane::Live { key: u64::from(handle) << 16 }, frame }
+    Effect::Broadcast { room, audience, lane: lane(handle), frame: frame(handle, rows, now) }
+}
+
+/// One frame of all rows for a session that missed a tick.
+#[must_use]
+pub fn again(to: SessionId, handle: u32, rows: Vec<FloorRow>, now: Now) -> Effect {
+    Effect::Deliver { to, lane: lane(handle), frame: frame(handle, rows, now) }
+}
+
+fn lane(handle: u32) -> Lane {
+    Lane::Changes { key: u64::from(handle) << 16 }
+}
+
+fn frame(handle: u32, rows: Vec<FloorRow>, now: Now) -> Box<ServerFrame> {
+    Box::new(ServerFrame::FloorTick(FloorTick { handle, at_ms: now.at_ms, rows }))
 }
 
 #[cfg(test)]
@@ -248,6 +273,16 @@ mod tests {
         assert_eq!(floor.shown(0, at(30)).1.get(Field::HeartRate), Some(150));
         floor.withdraw(0);
         assert_eq!(floor.shown(0, at(40)).1.get(Field::HeartRate), None);
+    }
+
+    #[test]
+    fn whoever_missed_ticks_gets_every_row_at_once_and_nobody_else_hears_of_it() {
+        let mut floor = Floor::default();
+        floor.live(0, &power(100), 0, false, at(0));
+        floor.tick(at(0));
+        floor.live(1, &power(110), 0, false, at(600));
+        assert_eq!(told(&floor.all(at(700))), [(0, 700, Some(100)), (1, 100, Some(110))]);
+        assert_eq!(told(&floor.tick(at(1_000))), [(1, 400, Some(110))], "it is still news to all others");
     }
 
     #[test]

@@ -135,6 +135,7 @@ impl Gym {
         match input {
             Input::Join { session, viewer, req, join } => self.join(turn, session, &viewer, req, join),
             Input::Leave { session, req, room } => self.leave(turn, session, req, room),
+            Input::FloorAgain { session } => self.floor_again(turn, session),
             Input::Gone { session } => self.gone(turn, session),
             Input::MachineHello { session, viewer, hello } => self.machine_hello(turn, session, &viewer, hello),
             Input::Bind { session, viewer, source, bind } => self.bind(turn, session, &viewer, source, bind),
@@ -196,6 +197,7 @@ impl Gym {
             self.claims_tick(turn);
             self.people_tick(turn);
             self.boards_tick(turn);
+            self.logs_tick(turn.now);
         }
         self.floor_tick(turn);
     }

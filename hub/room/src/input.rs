@@ -202,6 +202,8 @@ pub enum Input {
     Join { session: SessionId, viewer: Arc<Viewer>, req: Option<u32>, join: JoinRoom },
     /// A session leaves a room.
     Leave { session: SessionId, req: u32, room: RoomName },
+    /// Changes of the floor did not all reach this session, which keeps up again: it is told every machine.
+    FloorAgain { session: SessionId },
     /// A session ended: leaves all rooms, frees its machines and sources.
     Gone { session: SessionId },
     /// A machine is on this connection.

@@ -103,7 +103,7 @@ impl Metrics {
         let class = match lane {
             Lane::Safety => 0,
             Lane::Event => 1,
-            Lane::Live { .. } => 2,
+            Lane::Live { .. } | Lane::Changes { .. } => 2,
         };
         self.add(Count::FramesOut, class, receivers);
         self.add(Count::BytesOut, class, receivers * bytes as u64);

@@ -122,8 +122,10 @@ impl Session {
         if let Some(reason) = self.peer.closing() {
             return Poll::Ready(Exit::Close(reason, None));
         }
-        if let Poll::Ready(Err(_gone)) = self.writer.poll(&self.peer, &mut self.stream, cx) {
-            return Poll::Ready(Exit::Lost);
+        match self.writer.poll(&self.peer, &mut self.stream, cx) {
+            Poll::Ready(Ok(())) => self.mend(),
+            Poll::Ready(Err(_gone)) => return Poll::Ready(Exit::Lost),
+            Poll::Pending => (),
         }
         if (std::mem::take(&mut self.more) || self.stream.poll_read_ready(cx).is_ready())
             && let Poll::Ready(exit) = self.read(cx)
@@ -140,6 +142,21 @@ impl Session {
         match self.peer.closing() {
             Some(reason) => Poll::Ready(Exit::Close(reason, None)),
             None => Poll::Pending,
+        }
+    }
+
+    /// Everything was written. Where changes were dropped before, their room is asked for the whole; a full shard is asked again at the next
+    /// write.
+    fn mend(&self) {
+        if !self.peer.take_torn() {
+            return;
+        }
+        let session = self.peer.session;
+        for home in &self.touched.gyms {
+            let order = Order::Gym { gym: home.gym, from: Some(session), input: Input::FloorAgain { session } };
+            if self.hub.shards.push(home.shard, order).is_err() {
+                self.peer.tear();
+            }
         }
     }
 

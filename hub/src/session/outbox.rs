@@ -4,6 +4,7 @@
 //! delivery classes: safety first, then events, then live values. Bounded in bytes, together with what the writer holds.
 //! - Safety and event frames are never dropped: a peer that cannot take them is closed `Slow` and resumes.
 //! - A live frame replaces the unsent one of its key, and where it does not fit the oldest live frame makes room: old values are worth nothing.
+//! - A frame of changes goes the same way, but then the outbox is torn: what the frame alone told must be told again.
 //!
 //! Pushing never waits: a shard must not be held by one phone. Does not know rooms, users or encodings.
 
@@ -38,16 +39,25 @@ pub enum Wake {
     Promised,
 }
 
+/// An unsent live frame.
+struct Value {
+    key: u64,
+    frame: Bytes,
+    /// It tells what no later frame of its key tells again.
+    is_changes: bool,
+}
+
 /// The lanes.
 pub struct Outbox {
     safety: VecDeque<Bytes>,
     event: VecDeque<Bytes>,
-    live: VecDeque<(u64, Bytes)>,
+    live: VecDeque<Value>,
     queued_bytes: usize,
     taken_bytes: usize,
     bytes_max: usize,
     dropped_live: u32,
     wake_promised: bool,
+    torn: bool,
 }
 
 impl Outbox {
@@ -63,6 +73,7 @@ impl Outbox {
             bytes_max,
             dropped_live: 0,
             wake_promised: false,
+            torn: false,
         }
     }
 
@@ -82,7 +93,8 @@ impl Outbox {
                 self.queued_bytes += frame.len();
                 self.event.push_back(frame);
             }
-            Lane::Live { key } => self.push_live(key, frame),
+            Lane::Live { key } => self.push_live(Value { key, frame, is_changes: false }),
+            Lane::Changes { key } => self.push_live(Value { key, frame, is_changes: true }),
         }
         Ok(if std::mem::replace(&mut self.wake_promised, true) { Wake::Promised } else { Wake::Needed })
     }
@@ -108,6 +120,11 @@ impl Outbox {
         std::mem::take(&mut self.dropped_live)
     }
 
+    /// Whether changes were dropped since last asked.
+    pub fn take_torn(&mut self) -> bool {
+        std::mem::take(&mut self.torn)
+    }
+
     /// Moves the next frames to `writing`, which the writer has emptied: what it was given before counts as gone.
     ///
     /// At most 16 KiB or 64 frames at once, so that a safety frame that comes now is not behind a quarter of a megabyte.
@@ -115,12 +132,12 @@ impl Outbox {
         self.wake_promised = false;
         self.taken_bytes = 0;
         while writing.len() < TAKE_FRAMES_MAX {
-            let next = match self.safety.front().or_else(|| self.event.front()).or_else(|| self.live.front().map(|(_, frame)| frame)) {
+            let next = match self.safety.front().or_else(|| self.event.front()).or_else(|| self.live.front().map(|value| &value.frame)) {
                 Some(next) if writing.is_empty() || self.taken_bytes + next.len() <= TAKE_BYTES_MAX => next.len(),
                 _ => break,
             };
             let frame =
-                self.safety.pop_front().or_else(|| self.event.pop_front()).or_else(|| self.live.pop_front().map(|(_, frame)| frame));
+                self.safety.pop_front().or_else(|| self.event.pop_front()).or_else(|| self.live.pop_front().map(|value| value.frame));
             writing.extend(frame);
             self.taken_bytes += next;
             self.queued_bytes -= next;
@@ -128,11 +145,12 @@ impl Outbox {
         self.give_back();
     }
 
-    fn push_live(&mut self, key: u64, frame: Bytes) {
-        let len = frame.len();
-        if let Some((_, unsent)) = self.live.iter_mut().find(|(known, _)| *known == key) {
-            self.queued_bytes = self.queued_bytes - unsent.len() + len;
-            *unsent = frame;
+    fn push_live(&mut self, value: Value) {
+        let len = value.frame.len();
+        if let Some(unsent) = self.live.iter_mut().find(|unsent| unsent.key == value.key) {
+            self.queued_bytes = self.queued_bytes - unsent.frame.len() + len;
+            self.torn |= unsent.is_changes;
+            *unsent = value;
             self.dropped_live += 1;
             // A larger value than the one it replaces may not fit any more.
             self.make_room(0).ok();
@@ -141,20 +159,22 @@ impl Outbox {
         if self.make_room(len).is_err() {
             // Full of what may not be dropped: this value goes, a newer one will come.
             self.dropped_live += 1;
+            self.torn |= value.is_changes;
             return;
         }
         self.queued_bytes += len;
-        self.live.push_back((key, frame));
+        self.live.push_back(value);
     }
 
     /// Drops the oldest live values until `len` bytes fit. A frame larger than the bound passes alone: it was made within the wire's limits.
     fn make_room(&mut self, len: usize) -> Result<(), Full> {
         while self.bytes() > 0 && self.bytes() + len > self.bytes_max {
-            let Some((_, oldest)) = self.live.pop_front() else {
+            let Some(oldest) = self.live.pop_front() else {
                 return Err(Full { queued_bytes: self.bytes(), bytes_max: self.bytes_max });
             };
-            self.queued_bytes -= oldest.len();
+            self.queued_bytes -= oldest.frame.len();
             self.dropped_live += 1;
+            self.torn |= oldest.is_changes;
         }
         Ok(())
     }
@@ -213,6 +233,22 @@ mod tests {
         assert_eq!(outbox.bytes(), 31);
         assert_eq!(drain(&mut outbox), [11, 20]);
         assert_eq!(outbox.take_dropped(), 1);
+    }
+
+    #[test]
+    fn changes_that_never_left_are_to_be_told_again_and_values_are_not() {
+        let mut outbox = Outbox::new(100);
+        outbox.push(Lane::Live { key: 1 }, frame(10)).unwrap();
+        outbox.push(Lane::Live { key: 1 }, frame(10)).unwrap();
+        outbox.push(Lane::Changes { key: 2 }, frame(10)).unwrap();
+        assert!(!outbox.take_torn(), "nothing of the changes is lost yet");
+        outbox.push(Lane::Changes { key: 2 }, frame(10)).unwrap();
+        assert!(outbox.take_torn() && !outbox.take_torn(), "the first were replaced");
+        outbox.push(Lane::Event, frame(95)).unwrap();
+        assert!(outbox.take_torn(), "the second made room for an event");
+        outbox.push(Lane::Changes { key: 2 }, frame(40)).unwrap();
+        assert!(outbox.take_torn(), "the third did not fit");
+        assert_eq!(drain(&mut outbox), [95]);
     }
 
     #[test]

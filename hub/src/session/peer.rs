@@ -43,6 +43,8 @@ pub struct Peer {
     pub(crate) under_way: AtomicU32,
     /// Rooms that the session watches, on all shards.
     rooms: AtomicU32,
+    /// Whether changes of a room were dropped unsent, so that the whole must be told.
+    torn: AtomicBool,
     /// Whether readings were refused that the session has yet to ask for again.
     holds: AtomicBool,
     /// How its device showed that it is the device; none where a token or a person speaks.
@@ -80,6 +82,7 @@ impl Peer {
             safety_pending: AtomicU32::new(0),
             under_way: AtomicU32::new(0),
             rooms: AtomicU32::new(0),
+            torn: AtomicBool::new(false),
             holds: AtomicBool::new(false),
             proved: None,
             asked: AtomicU64::new(0),
@@ -117,11 +120,26 @@ impl Peer {
 
     /// Queues a prepared frame; says whether the session's task must be woken. Full closes the session.
     pub fn push(&self, lane: Lane, frame: Bytes) -> Wake {
-        let pushed = self.lock().push(lane, frame);
+        let mut outbox = self.lock();
+        let pushed = outbox.push(lane, frame);
+        if outbox.take_torn() {
+            self.tear();
+        }
+        drop(outbox);
         pushed.unwrap_or_else(|_full| {
             self.close(CloseReason::Slow);
             Wake::Promised
         })
+    }
+
+    /// Whether changes were dropped since last asked; the session, which keeps up again, asks their room for the whole.
+    pub fn take_torn(&self) -> bool {
+        self.torn.load(Ordering::Relaxed) && self.torn.swap(false, Ordering::Relaxed)
+    }
+
+    /// Notes that changes were dropped.
+    pub fn tear(&self) {
+        self.torn.store(true, Ordering::Relaxed);
     }
 
     /// Encodes a frame for this peer alone and queues it.

@@ -13,7 +13,7 @@ use super::Gym;
 use crate::availability;
 use crate::effect::{Audience, Effect, Lane};
 use crate::floor;
-use crate::input::Viewer;
+use crate::input::{Now, Viewer};
 use crate::log::{EventLog, Recovery};
 use crate::machine::Told;
 use crate::rights::{Action, allows, is_staff_of};
@@ -275,7 +275,14 @@ impl Gym {
         Some(Snapshot::Floor(FloorSnapshot { gym, name, at_ms, machines }))
     }
 
-    /// The rows with news, one frame for everybody and one for staff, whose handles differ; and the logs that nobody watches.
+    /// All rows to a watcher of the floor that missed some, as everybody or as staff sees them.
+    pub(super) fn floor_again(&self, turn: &mut Turn<'_>, session: SessionId) {
+        let Some(watcher) = self.watchers.of(self.public.name).iter().find(|watcher| watcher.session == session) else { return };
+        let head = if watcher.class == FLOOR_STAFF { &self.staff } else { &self.public };
+        turn.out.push(floor::again(session, head.log.handle(), self.floor.all(turn.now), turn.now));
+    }
+
+    /// The rows with news, one frame for everybody and one for staff, whose handles differ.
     pub(super) fn floor_tick(&mut self, turn: &mut Turn<'_>) {
         let (room, now) = (self.public.name, turn.now);
         let rows = self.floor.tick(now);
@@ -285,12 +292,18 @@ impl Gym {
                 turn.out.push(floor::broadcast(room, Audience::Class(class), head.log.handle(), rows.clone(), now));
             }
         }
-        let watched = self.watchers.of(room).len();
-        self.public.log.watched_by(watched, turn.now);
-        self.staff.log.watched_by(watched, turn.now);
         for machine in self.machines.values_mut() {
-            machine.head.log.watched_by(self.watchers.of(machine.head.name).len(), turn.now);
-            machine.classes.tick(turn.now, turn.out);
+            machine.classes.tick(now, turn.out);
+        }
+    }
+
+    /// Logs that nobody watches are forgotten after a while: looked at slowly, for each costs a look for its watchers.
+    pub(super) fn logs_tick(&mut self, now: Now) {
+        let watched = self.watchers.of(self.public.name).len();
+        self.public.log.watched_by(watched, now);
+        self.staff.log.watched_by(watched, now);
+        for machine in self.machines.values_mut() {
+            machine.head.log.watched_by(self.watchers.of(machine.head.name).len(), now);
         }
     }
 }

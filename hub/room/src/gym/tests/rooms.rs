@@ -51,6 +51,26 @@ fn neither_staff_nor_the_others_see_a_gap_in_their_floor() {
 }
 
 #[test]
+fn a_watcher_who_missed_ticks_gets_every_row_of_the_floor_and_a_stranger_nothing() {
+    let mut world = World::linked(2);
+    world.bind(2);
+    world.clock();
+    world.join(WALL, RoomName::Floor(GYM));
+    world.read(1, &[(Field::Power, 150)]);
+    world.tick_for(1_000);
+    world.hear(WALL);
+    for session in [WALL, OPERATOR] {
+        world.step(Input::FloorAgain { session });
+    }
+    let rows = |frames: Vec<ServerFrame>| -> Vec<(u16, Option<i32>)> {
+        let ticks = frames.into_iter().filter_map(|frame| if let ServerFrame::FloorTick(tick) = frame { Some(tick.rows) } else { None });
+        ticks.flatten().map(|row| (row.index, row.reading.get(Field::Power))).collect()
+    };
+    assert_eq!(rows(world.hear(WALL)), [(0, Some(150)), (1, None)]);
+    assert_eq!(rows(world.hear(OPERATOR)), [], "an operator who does not watch the floor");
+}
+
+#[test]
 fn nobody_of_another_tenant_or_gym_or_team_watches() {
     let mut world = World::linked(1);
     world.claim_by_code(1, 1);
