@@ -40,6 +40,8 @@ pub struct Session {
 pub struct Shards {
     /// How many.
     pub count: ShardCount,
+    /// Threads that run sessions and shards; "auto" is one for each core but one.
+    pub workers: ShardCount,
     /// Inputs that may wait in one inbox.
     #[serde(deserialize_with = "unit::count")]
     pub inbox: u32,

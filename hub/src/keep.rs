@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use foldhash::fast::RandomState;
 use protocol::frame::{Event, EventBody, Totals};
 use protocol::{RoomName, WorkoutId};
 use room::Input;
@@ -26,7 +27,7 @@ const OWED_MAX: usize = 262_144;
 /// One shard's way to the Recorder.
 pub struct Keeper {
     recorder: Recorder,
-    sources: HashMap<SourceKey, Arc<storage::SourceKey>>,
+    sources: HashMap<SourceKey, Arc<storage::SourceKey>, RandomState>,
     owed: VecDeque<Fact>,
     dropped: u64,
 }
@@ -35,7 +36,7 @@ impl Keeper {
     /// A way to this Recorder.
     #[must_use]
     pub fn new(recorder: Recorder) -> Self {
-        Self { recorder, sources: HashMap::new(), owed: VecDeque::new(), dropped: 0 }
+        Self { recorder, sources: HashMap::default(), owed: VecDeque::new(), dropped: 0 }
     }
 
     /// Gives a row to the Recorder.

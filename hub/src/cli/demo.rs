@@ -35,7 +35,7 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let config = configuration(settings, folder.path())?;
     super::log::start(&config.log, None);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    let runtime = serve::runtime(&config)?;
     let code = runtime.block_on(demo(config))?;
     runtime.shutdown_timeout(Duration::from_millis(200));
     Ok(code)

@@ -1,11 +1,13 @@
 //! `spotter serve`: configuration, log, node, signal, drain.
 
 use std::net::TcpListener;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use config::{Config, Profile};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::supervisor;
@@ -19,11 +21,20 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     super::log::start(&config.log, traces.layer());
     // Before there are threads: what was handed over is taken out of the environment.
     let inherited = supervisor::listener()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    let runtime = runtime(&config)?;
     let code = runtime.block_on(serve(config, inherited, traces))?;
     // Whatever did not end was named; it does not hold the process.
     runtime.shutdown_timeout(Duration::from_millis(200));
     Ok(code)
+}
+
+/// The runtime of sessions and shards. On two cores a second thread costs each small burst of deliveries a wake of a sleeping core, and takes that
+/// core from the kernel and the store: docs/PERFORMANCE.md.
+pub(crate) fn runtime(config: &Config) -> anyhow::Result<Runtime> {
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let spare = NonZeroUsize::new(cores.get() - 1).unwrap_or(NonZeroUsize::MIN);
+    let workers = config.shards.workers.on(spare).get();
+    tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build().context("no runtime")
 }
 
 /// Reads the configuration of all layers.

@@ -1,6 +1,6 @@
 //! The writing half of a socket: it alone owns the sink.
 //!
-//! In: frames taken from the outbox, which carry their headers. Out: one vectored write of all that was taken, as far as the kernel takes it. Keeps
+//! In: frames taken from the outbox, which carry their headers. Out: one write of all that was taken, as far as the kernel takes it. Keeps
 //! what is half written, so that no frame is ever cut in the middle of another; tells the peer since when a write waits.
 
 use std::collections::VecDeque;
@@ -90,15 +90,14 @@ impl Writer {
         Poll::Ready(Ok(()))
     }
 
-    /// One vectored write.
+    /// One write of all that was taken.
     fn write(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut slices = [IoSlice::new(&[]); TAKE_FRAMES_MAX];
-        let mut count = 0;
-        for (slice, frame) in slices.iter_mut().zip(&self.writing) {
-            *slice = IoSlice::new(frame);
-            count += 1;
-        }
-        let mut written = match Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count]) {
+        let write = match (self.writing.front(), self.writing.len()) {
+            // Most often one frame gathered: a plain send spares the kernel the reading of a list.
+            (Some(only), 1) => Pin::new(&mut *stream).poll_write(cx, only),
+            _ => self.write_many(stream, cx),
+        };
+        let mut written = match write {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(written)) => written,
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -116,5 +115,15 @@ impl Writer {
             self.writing.pop_front();
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn write_many(&self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); TAKE_FRAMES_MAX];
+        let mut count = 0;
+        for (slice, frame) in slices.iter_mut().zip(&self.writing) {
+            *slice = IoSlice::new(frame);
+            count += 1;
+        }
+        Pin::new(stream).poll_write_vectored(cx, &slices[..count])
     }
 }

@@ -19,6 +19,9 @@ use crate::session::Peer;
 /// One part in so many of the normal lane's bound is kept behind it for what no peer repeats.
 const RESERVE: usize = 4;
 
+/// A lane that grew past this many orders in a storm gives its memory back once it is empty.
+const IDLE_ORDERS_MAX: usize = 4_096;
+
 /// One thing for a shard to do.
 pub enum Order {
     /// A session will speak to rooms of this shard: effects may name it from now on.
@@ -70,6 +73,17 @@ pub struct Taken {
     pub safety: VecDeque<Order>,
     /// Then these.
     pub normal: VecDeque<Order>,
+}
+
+impl Taken {
+    /// Gives back what a storm left behind; both lanes are empty.
+    pub fn give_back(&mut self) {
+        for lane in [&mut self.safety, &mut self.normal] {
+            if lane.capacity() > IDLE_ORDERS_MAX {
+                *lane = VecDeque::new();
+            }
+        }
+    }
 }
 
 /// Both lanes.

@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use protocol::{GymId, MemberId, TenantId};
 use room::{Draw, Effect, Gym, GymSeed, Input, Member, MemberInput, MemberSeed, Now};
 use tokio::time::MissedTickBehavior;
@@ -33,7 +34,8 @@ const AGAIN_MAX: usize = 65_536;
 pub struct Shard {
     pub(super) index: usize,
     pub(super) hub: Arc<Hub>,
-    pub(super) gyms: HashMap<GymId, Gym>,
+    /// Looked up for each input: a quick hash, seeded at random, for ids that the operator chose.
+    pub(super) gyms: HashMap<GymId, Gym, RandomState>,
     /// By tenant too: a token of another tenant may name any subject, and must not come into this member's room.
     pub(super) members: HashMap<(TenantId, MemberId), Member>,
     /// Members in slices, of which each tick takes one.
@@ -67,7 +69,7 @@ impl Shard {
             watchers: Watchers::new(hub.metrics.clone()),
             index,
             hub,
-            gyms: HashMap::new(),
+            gyms: HashMap::default(),
             members: HashMap::new(),
             turn: vec![Vec::new(); slices],
             ticks: 0,
@@ -96,6 +98,7 @@ impl Shard {
             }
             inbox.take(&mut taken);
             self.round(&mut taken).await;
+            taken.give_back();
         }
         inbox.take(&mut taken);
         self.round(&mut taken).await;

@@ -8,6 +8,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use protocol::wire::Encoding;
 use protocol::{CloseReason, MemberId, RoomName, ServerFrame, SessionId, TenantId};
 use room::{Audience, Lane};
@@ -30,8 +31,8 @@ struct Attached {
 
 /// Sessions and the rooms that they watch.
 pub struct Watchers {
-    sessions: HashMap<SessionId, Attached>,
-    rooms: HashMap<RoomName, Vec<Watcher>>,
+    sessions: HashMap<SessionId, Attached, RandomState>,
+    rooms: HashMap<RoomName, Vec<Watcher>, RandomState>,
     touched: Vec<Arc<Peer>>,
     metrics: Arc<Metrics>,
 }
@@ -40,7 +41,7 @@ impl Watchers {
     /// Nobody yet.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { sessions: HashMap::new(), rooms: HashMap::new(), touched: Vec::new(), metrics }
+        Self { sessions: HashMap::default(), rooms: HashMap::default(), touched: Vec::new(), metrics }
     }
 
     /// Effects may name this session from now on.

@@ -85,6 +85,13 @@ impl Compared {
         Spread::of(of.iter().zip(&over).map(|(of, over)| of / over).collect())
     }
 
+    /// What the watchers add to the hub's CPU, a delivery, as a share of the limit's, which takes nothing in and stores nothing.
+    pub(super) fn delivery_ratio(&self) -> Option<Spread> {
+        let cost = |name| self.course(name).map(Course::cpu_s_per_million);
+        let (hub, unwatched, limit) = (cost(HUB)?, cost(UNWATCHED)?, cost(LIMIT)?);
+        Spread::of(hub.iter().zip(&unwatched).zip(&limit).map(|((hub, unwatched), limit)| (hub - unwatched) / limit).collect())
+    }
+
     /// Middle of a server's CPU seconds for a million deliveries.
     pub(super) fn cpu(&self, name: &str) -> Option<Spread> {
         Spread::of(self.course(name)?.cpu_s_per_million())

@@ -97,6 +97,7 @@ fn row(one: &Compared) -> Value {
         ("ratio_socketio", json!(socketio.map(|spread| rounded(spread.median)))),
         ("ratio_limit_spread", json!(spread(limit))),
         ("ratio_socketio_spread", json!(spread(socketio))),
+        ("ratio_limit_delivery", json!(one.delivery_ratio().map(|spread| rounded(spread.median)))),
         ("ratio_bytes_socketio", json!(one.bytes_ratio().map(rounded))),
         ("limit_of_socketio", json!(one.ratio(LIMIT, SOCKETIO).map(|spread| rounded(spread.median)))),
         ("budget_limit", json!(budget.limit)),
