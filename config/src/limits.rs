@@ -32,6 +32,8 @@ pub struct Limits {
     pub hello_bytes: usize,
     /// Largest HTTP body.
     pub body_bytes: usize,
+    /// Largest file that a member uploads.
+    pub upload_bytes: usize,
     /// HTTP requests at once.
     pub requests: u32,
     /// Unauthenticated requests of one address in an hour.
@@ -102,6 +104,8 @@ struct RawLimits {
     hello_bytes: usize,
     #[serde(deserialize_with = "unit::size")]
     body_bytes: usize,
+    #[serde(deserialize_with = "unit::size")]
+    upload_bytes: usize,
     #[serde(deserialize_with = "unit::count")]
     requests: u32,
     #[serde(deserialize_with = "unit::count")]
@@ -139,6 +143,7 @@ pub(crate) fn check(checker: &mut Checker<'_>) -> Option<Limits> {
         message_bytes: raw.message_bytes,
         hello_bytes: raw.hello_bytes,
         body_bytes: raw.body_bytes,
+        upload_bytes: raw.upload_bytes,
         requests: raw.requests,
         requests_per_address_per_hour: raw.requests_per_address_per_hour,
         logins_per_address_per_10m: raw.logins_per_address_per_10m,

@@ -11,7 +11,7 @@ use protocol::text::Text;
 use protocol::{BoardId, CloseReason, ErrorCode, GatewayId, GymId, MachineId, MemberId, TenantId};
 use room::input::{BoardRecord, MachineRecord, MemberRecord, SourceHandle};
 use room::{Input, MemberInput};
-use storage::{Recorder, Store, StoreError};
+use storage::{Importer, Recorder, Store, StoreError};
 
 use crate::auth::devices::Devices;
 use crate::auth::{Revoked, TooManyRevocations, Verifier};
@@ -45,6 +45,8 @@ pub struct Hub {
     pub devices: Devices,
     /// Questions to the store.
     pub store: Store,
+    /// Whole recordings for the store.
+    pub importer: Importer,
     /// Rows and facts for the store.
     pub recorder: Recorder,
     /// What is counted.

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use foldhash::fast::RandomState;
 use protocol::frame::{Event, EventBody, Totals};
-use protocol::{RoomName, WorkoutId};
+use protocol::{RoomName, TenantId, WorkoutId};
 use room::Input;
 use room::effect::{Keep, KeepWhat, Persist};
 use room::input::{SourceKey, WorkoutRange};
@@ -24,10 +24,14 @@ const SOURCES_MAX: usize = 65_536;
 /// Facts that wait for the Recorder on one shard: a day's outage of a large gym. Beyond it the newest is dropped, loudly.
 const OWED_MAX: usize = 262_144;
 
+/// Keys as the store has them, shared.
+type Keys = HashMap<SourceKey, Arc<storage::SourceKey>, RandomState>;
+
 /// One shard's way to the Recorder.
 pub struct Keeper {
     recorder: Recorder,
-    sources: HashMap<SourceKey, Arc<storage::SourceKey>, RandomState>,
+    machines: Keys,
+    members: HashMap<TenantId, Keys>,
     owed: VecDeque<Fact>,
     dropped: u64,
 }
@@ -36,15 +40,15 @@ impl Keeper {
     /// A way to this Recorder.
     #[must_use]
     pub fn new(recorder: Recorder) -> Self {
-        Self { recorder, sources: HashMap::default(), owed: VecDeque::new(), dropped: 0 }
+        Self { recorder, machines: Keys::default(), members: HashMap::new(), owed: VecDeque::new(), dropped: 0 }
     }
 
-    /// Gives a row to the Recorder.
+    /// Gives a row to the Recorder; `of` tells whose the gym is, where the source needs it.
     ///
     /// # Errors
     /// [`Full`]: nothing was taken, its source must keep it.
-    pub fn keep(&mut self, keep: Keep) -> Result<(), Full> {
-        let source = self.shared(&keep.source);
+    pub fn keep(&mut self, of: impl FnOnce() -> TenantId, keep: Keep) -> Result<(), Full> {
+        let source = self.shared(of, &keep.source);
         self.recorder.try_keep(Row {
             source,
             boot: keep.boot,
@@ -61,8 +65,8 @@ impl Keeper {
     }
 
     /// Gives a fact to the Recorder, after those that still wait.
-    pub fn persist(&mut self, persist: Persist) {
-        let fact = self.fact(persist);
+    pub fn persist(&mut self, of: impl FnOnce() -> TenantId, persist: Persist) {
+        let fact = self.fact(of, persist);
         if self.owed.is_empty() {
             if let Err(full) = self.recorder.persist(fact) {
                 self.owed.push_back(*full.0);
@@ -99,19 +103,18 @@ impl Keeper {
         }
     }
 
-    fn shared(&mut self, source: &SourceKey) -> Arc<storage::SourceKey> {
-        if let Some(shared) = self.sources.get(source) {
-            return shared.clone();
-        }
-        if self.sources.len() >= SOURCES_MAX {
-            self.sources.clear();
-        }
-        let shared = Arc::new(stored_key(source));
-        self.sources.insert(source.clone(), shared.clone());
-        shared
+    /// One shared key a source. Machines are known by themselves; devices of members by their tenant.
+    fn shared(&mut self, of: impl FnOnce() -> TenantId, source: &SourceKey) -> Arc<storage::SourceKey> {
+        let Some(machine) = source.machine else {
+            let tenant = of();
+            let member = source.member.unwrap_or(protocol::MemberId(uuid::Uuid::nil()));
+            let make = || storage::SourceKey::Member(tenant, member, source.sensor.clone());
+            return known(self.members.entry(tenant).or_default(), source, make);
+        };
+        known(&mut self.machines, source, || storage::SourceKey::Machine(machine, source.sensor.clone()))
     }
 
-    fn fact(&mut self, persist: Persist) -> Fact {
+    fn fact(&mut self, of: impl FnOnce() -> TenantId, persist: Persist) -> Fact {
         match persist {
             Persist::Claim { gym, machine, member, fence, workout, may_control, at_ms } => {
                 Fact::Claim { gym, machine, member, fence, workout, may_control, at_ms }
@@ -123,7 +126,7 @@ impl Keeper {
             Persist::Workout { workout, gym, member, visit, stage, started_at_ms, ended_at_ms } => {
                 Fact::Workout { workout, gym, member, visit, stage, started_at_ms, ended_at_ms }
             }
-            Persist::WorkoutRange { workout, range } => Fact::WorkoutRange { workout, range: self.range(&range) },
+            Persist::WorkoutRange { workout, range } => Fact::WorkoutRange { workout, range: self.range(of, &range) },
             Persist::Totals { workout, revision, totals } => Fact::Totals { workout, revision, totals },
             Persist::Event { gym, room, member, event } => Fact::Event { gym, room, member, event: Box::new(event) },
             Persist::Ticket { gym, machine, ticket, severity, fault, at_ms } => {
@@ -139,17 +142,26 @@ impl Keeper {
         }
     }
 
-    fn range(&mut self, range: &WorkoutRange) -> storage::WorkoutRange {
-        storage::WorkoutRange { source: self.shared(&range.source), boot: range.boot, from_seq: range.from_seq, to_seq: range.to_seq }
+    fn range(&mut self, of: impl FnOnce() -> TenantId, range: &WorkoutRange) -> storage::WorkoutRange {
+        storage::WorkoutRange { source: self.shared(of, &range.source), boot: range.boot, from_seq: range.from_seq, to_seq: range.to_seq }
     }
 }
 
-/// The key as the store has it. A source without machine or member does not exist: `bind` needs one of them.
-fn stored_key(source: &SourceKey) -> storage::SourceKey {
-    match (source.machine, source.member) {
-        (Some(machine), _) => storage::SourceKey::Machine(machine, source.sensor.clone()),
-        (None, member) => storage::SourceKey::Member(member.unwrap_or(protocol::MemberId(uuid::Uuid::nil())), source.sensor.clone()),
+/// The key that is there, or a new one.
+fn known(
+    table: &mut Keys,
+    source: &SourceKey,
+    make: impl FnOnce() -> storage::SourceKey,
+) -> Arc<storage::SourceKey> {
+    if let Some(shared) = table.get(source) {
+        return shared.clone();
     }
+    if table.len() >= SOURCES_MAX {
+        table.clear();
+    }
+    let shared = Arc::new(make());
+    table.insert(source.clone(), shared.clone());
+    shared
 }
 
 /// The key as rooms have it.
@@ -157,7 +169,7 @@ fn stored_key(source: &SourceKey) -> storage::SourceKey {
 pub fn room_key(source: &storage::SourceKey) -> SourceKey {
     match source {
         storage::SourceKey::Machine(machine, sensor) => SourceKey { machine: Some(*machine), member: None, sensor: sensor.clone() },
-        storage::SourceKey::Member(member, sensor) => SourceKey { machine: None, member: Some(*member), sensor: sensor.clone() },
+        storage::SourceKey::Member(_, member, sensor) => SourceKey { machine: None, member: Some(*member), sensor: sensor.clone() },
     }
 }
 
@@ -207,13 +219,11 @@ async fn amended(hub: &Hub, workout: WorkoutId, revision: u32, totals: Totals) {
 fn carry(hub: &Hub, report: Report) {
     match report {
         Report::Stored { source, boot, seqs, rejected } => {
-            let source = room_key(&source);
             let rejected = rejected.into_iter().map(|row| (row.seq, row.code)).collect();
-            to_source(hub, &source.clone(), Input::Stored { source, boot, stored: seqs, rejected });
+            to_source(hub, &source, Input::Stored { source: room_key(&source), boot, stored: seqs, rejected });
         }
         Report::SourceConflict { source, boot, .. } => {
-            let source = room_key(&source);
-            to_source(hub, &source.clone(), Input::SourceConflict { source, boot });
+            to_source(hub, &source, Input::SourceConflict { source: room_key(&source), boot });
         }
         Report::Ready => {
             for (gym, place) in hub.registry.gyms() {
@@ -237,7 +247,7 @@ fn carry(hub: &Hub, report: Report) {
     }
 }
 
-fn to_source(hub: &Hub, source: &SourceKey, input: Input) {
+fn to_source(hub: &Hub, source: &storage::SourceKey, input: Input) {
     if let Some(gym) = hub.registry.gym_of_source(source) {
         hub.shards.owe(hub.registry.shard_of(gym.0), Order::Gym { gym, from: None, input });
     }

@@ -60,7 +60,7 @@ enum Command {
     /// Checks or shows the configuration.
     #[command(subcommand)]
     Config(cli::config::ConfigCommand),
-    /// Backs the store up, or brings a backup back.
+    /// Backs the store up, brings a backup back, or copies it into another database.
     #[command(subcommand)]
     Store(cli::store::StoreCommand),
     /// Prints a token of the built-in issuer.

@@ -106,7 +106,7 @@ pub async fn start_on(config: Config, inherited: Option<std::net::TcpListener>) 
     let storage = storage::open(options_of(&config)).await.map_err(StartError::Store)?;
     let issuer = built_in_issuer(&config).map_err(StartError::Issuer)?.map(Arc::new);
     let tls = Tls::load(&config).map_err(StartError::Tls)?.map(Arc::new);
-    let Storage { recorder, store, reports, driver, node_start, counters } = storage;
+    let Storage { recorder, store, importer, reports, driver, node_start, counters } = storage;
     let installation = store.hub_id(HubId(Uuid::now_v7())).await.map_err(StartError::Seed)?;
     let revocations = Arc::new(Revocations::default());
     let verifier = Verifier::new(&config.auth, issuer.as_deref(), config.dev.open_auth, revocations).map_err(StartError::Verifier)?;
@@ -123,6 +123,7 @@ pub async fn start_on(config: Config, inherited: Option<std::net::TcpListener>) 
         verifier: Arc::new(verifier),
         devices: Devices::new(installation),
         store,
+        importer,
         recorder: recorder.clone(),
         metrics: Arc::new(Metrics::new()),
         store_away: AtomicBool::new(false),

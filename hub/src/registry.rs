@@ -11,7 +11,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use protocol::text::Text;
 use protocol::{BoardId, GatewayId, GymId, MachineId, MemberId, TenantId, WorkoutId};
-use room::input::{MemberRecord, SourceKey};
+use room::input::MemberRecord;
 use uuid::Uuid;
 
 /// Sensors of one member's own devices that are known at a time.
@@ -68,7 +68,7 @@ pub struct Registry {
     boards: DashMap<BoardId, GymId>,
     members: DashMap<MemberId, MemberPlace>,
     /// Sensors of members' own devices, the oldest first.
-    sensors: DashMap<MemberId, Vec<(Text<32>, GymId)>>,
+    sensors: DashMap<(TenantId, MemberId), Vec<(Text<32>, GymId)>>,
 }
 
 impl Registry {
@@ -254,8 +254,8 @@ impl Registry {
 
     /// The gym that a member's own device reports to. Of one member the last [`SENSORS_MAX`] are known: names of sensors are free, and one that is
     /// bound again is known again.
-    pub fn add_source(&self, member: MemberId, sensor: &Text<32>, gym: GymId) {
-        let mut sensors = self.sensors.entry(member).or_default();
+    pub fn add_source(&self, (tenant, member): (TenantId, MemberId), sensor: &Text<32>, gym: GymId) {
+        let mut sensors = self.sensors.entry((tenant, member)).or_default();
         sensors.retain(|(known, _)| known != sensor);
         if sensors.len() >= SENSORS_MAX {
             sensors.remove(0);
@@ -265,12 +265,12 @@ impl Registry {
 
     /// The gym that hears what became of a source's readings.
     #[must_use]
-    pub fn gym_of_source(&self, source: &SourceKey) -> Option<GymId> {
-        match source.machine {
-            Some(machine) => self.machine(machine).map(|place| place.gym),
-            None => {
-                let sensors = self.sensors.get(&source.member?)?;
-                sensors.iter().find(|(sensor, _)| *sensor == source.sensor).map(|(_, gym)| *gym)
+    pub fn gym_of_source(&self, source: &storage::SourceKey) -> Option<GymId> {
+        match source {
+            storage::SourceKey::Machine(machine, _) => self.machine(*machine).map(|place| place.gym),
+            storage::SourceKey::Member(tenant, member, sensor) => {
+                let sensors = self.sensors.get(&(*tenant, *member))?;
+                sensors.iter().find(|(known, _)| known == sensor).map(|(_, gym)| *gym)
             }
         }
     }
@@ -321,13 +321,15 @@ mod tests {
     #[test]
     fn of_one_member_the_last_sensors_are_known() {
         let (registry, member) = (registry(), MemberId(id(5)));
-        let key = |n: usize| SourceKey { machine: None, member: Some(member), sensor: Text::cut(&format!("belt {n}")) };
+        let sensor = |n: usize| Text::cut(&format!("belt {n}"));
+        let key = |n: usize, tenant: u128| storage::SourceKey::Member(TenantId(id(tenant)), member, sensor(n));
         for n in 0..=SENSORS_MAX {
-            registry.add_source(member, &key(n).sensor, GymId(id(7)));
+            registry.add_source((TenantId(id(1)), member), &sensor(n), GymId(id(7)));
         }
-        assert_eq!((registry.gym_of_source(&key(0)), registry.gym_of_source(&key(1))), (None, Some(GymId(id(7)))));
-        registry.add_source(member, &key(0).sensor, GymId(id(7)));
-        assert_eq!((registry.gym_of_source(&key(0)), registry.gym_of_source(&key(1))), (Some(GymId(id(7))), None));
+        assert_eq!((registry.gym_of_source(&key(0, 1)), registry.gym_of_source(&key(1, 1))), (None, Some(GymId(id(7)))));
+        registry.add_source((TenantId(id(1)), member), &sensor(0), GymId(id(7)));
+        assert_eq!((registry.gym_of_source(&key(0, 1)), registry.gym_of_source(&key(1, 1))), (Some(GymId(id(7))), None));
+        assert_eq!(registry.gym_of_source(&key(0, 2)), None, "another tenant's device of the same subject is another one");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use protocol::{CloseReason, GymId};
+use protocol::{CloseReason, GymId, TenantId};
 use room::Input;
 use room::board::{STAYS_MS, amount};
 use room::input::{BoardPart, BoardRecord, MachineRecord, MemberRecord, WorkoutRange, WorkoutRecord};
@@ -82,10 +82,11 @@ pub(crate) fn trainings(hub: &Hub, gym: GymId, visits: Vec<VisitRecord>, workout
         let VisitRecord { visit, member, started_at_ms, machines, .. } = visit;
         hub.to_gym(gym, Input::VisitKnown { member, visit, started_at_ms, machines });
     }
+    let Some(tenant) = hub.registry.gym(gym).map(|place| place.tenant) else { return };
     let boots: Boots = boots.into_iter().map(|boot| ((boot.source, boot.boot), boot.stored)).collect();
     for workout in workouts {
         hub.registry.add_workout(workout.record.workout, gym, workout.record.member);
-        hub.to_gym(gym, Input::WorkoutKnown { record: Box::new(workout_record(hub, gym, workout, &boots)) });
+        hub.to_gym(gym, Input::WorkoutKnown { record: Box::new(workout_record(hub, (tenant, gym), workout, &boots)) });
     }
 }
 
@@ -135,11 +136,11 @@ pub fn machine_record(seed: MachineSeed) -> MachineRecord {
 /// What is stored of boots.
 type Boots = HashMap<(Arc<storage::SourceKey>, u32), protocol::SeqRanges>;
 
-fn workout_record(hub: &Hub, gym: GymId, workout: WorkoutDetail, boots: &Boots) -> WorkoutRecord {
+fn workout_record(hub: &Hub, (tenant, gym): (TenantId, GymId), workout: WorkoutDetail, boots: &Boots) -> WorkoutRecord {
     let ranges = workout.ranges.into_iter().map(|range| {
         let source = room_key(&range.source);
         if let Some(member) = source.member {
-            hub.registry.add_source(member, &source.sensor, gym);
+            hub.registry.add_source((tenant, member), &source.sensor, gym);
         }
         let stored = boots.get(&(range.source, range.boot)).cloned().unwrap_or_default();
         (WorkoutRange { source, boot: range.boot, from_seq: range.from_seq, to_seq: range.to_seq }, stored)

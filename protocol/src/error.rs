@@ -104,6 +104,8 @@ errors! {
     701 Conflict "conflict" 409 Refresh "It exists already with other content.";
     702 Unprocessable "unprocessable" 422 Mend "The body is well-formed and means nothing possible: the detail names the field.";
     703 MethodNotAllowed "method_not_allowed" 405 Mend "This path does not take this method.";
+    704 NotAnActivity "not_an_activity" 422 Mend "Not a recorded activity in FIT or TCX: the detail says what it is instead.";
+    705 ActivityDamaged "activity_damaged" 422 Mend "The file was cut or changed on its way, or does not keep to its format: export it again.";
     900 Unavailable "unavailable" 503 Retry "The store cannot answer now: live goes on; try again.";
     901 Overloaded "overloaded" 503 Retry "The hub has more work than it may hold: try again.";
     902 Internal "internal" 500 Retry "The hub failed at this: the log names the cause.";

@@ -36,6 +36,9 @@ pub enum OpenError {
         /// Why.
         source: StoreError,
     },
+    /// A copy into it was begun and is not whole.
+    #[error("a copy into this database was begun and not finished: run `spotter store copy` again to finish it, or use another database")]
+    HalfCopied,
     /// A statement of the start failed.
     #[error("could not read the state of the database at start")]
     Start(#[source] StoreError),

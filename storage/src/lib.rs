@@ -11,6 +11,7 @@ mod counters;
 mod db;
 mod error;
 mod history;
+mod import;
 mod migrate;
 mod model;
 mod open;
@@ -19,17 +20,20 @@ pub mod packed;
 mod ranges;
 mod recorder;
 mod store;
+mod transfer;
 mod words;
 mod writer;
 
 pub use backup::{BackupError, STARTS_AT_RESTORE, backup, restore, restored};
 pub use counters::{Counters, CountersNow};
 pub use error::{OpenError, StoreError};
+pub use import::{Import, Imported, Importer};
 pub use model::*;
 pub use open::{Storage, open};
 pub use options::{History, Keep, Options, Whose};
 pub use recorder::{FactsFull, Full, Recorder};
 pub use store::*;
+pub use transfer::{CopiedTable, CopyError, CopyOptions, CopyStep, copy};
 pub use writer::{Driver, Unflushed};
 
 /// The target of spans that are traced, as the hub has it.

@@ -3,7 +3,7 @@
 //! Each runs in a transaction of its own. A migration says with which older binaries it still agrees (`agrees`), so that the
 //! previous binary can run on a schema that only gained something, and a binary that would do damage is refused with words.
 
-use crate::db::{Wire, values};
+use crate::db::{Conn, Wire, values};
 use crate::error::{OpenError, StoreError};
 
 struct Migration {
@@ -40,6 +40,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/sqlite/0004_boards.sql"),
         postgres: include_str!("../migrations/postgres/0004_boards.sql"),
     },
+    Migration {
+        version: 5,
+        agrees: 1,
+        sqlite: include_str!("../migrations/sqlite/0005_sources.sql"),
+        postgres: include_str!("../migrations/postgres/0005_sources.sql"),
+    },
 ];
 
 /// Serialises nodes that start together; any number that nobody else uses in the database.
@@ -48,7 +54,7 @@ const LOCK: i64 = 0x5370_6f74_7465_7201;
 /// Brings the schema to the version of this binary.
 pub(crate) async fn migrate(wire: &mut Wire, now_ms: i64) -> Result<(), OpenError> {
     let found = found(wire).await.map_err(OpenError::Start)?;
-    let knows = MIGRATIONS.last().map_or(0, |migration| migration.version);
+    let knows = knows();
     if let Some((version, needs)) = found
         && needs > knows
     {
@@ -60,16 +66,32 @@ pub(crate) async fn migrate(wire: &mut Wire, now_ms: i64) -> Result<(), OpenErro
     Ok(())
 }
 
+/// The newest version that this binary knows.
+pub(crate) fn knows() -> i64 {
+    MIGRATIONS.last().map_or(0, |migration| migration.version)
+}
+
+/// The version of a database; none for a new one.
+pub(crate) async fn version(wire: &mut Wire) -> Result<Option<i64>, StoreError> {
+    Ok(found(wire).await?.map(|(version, _)| version))
+}
+
+/// Whether the database has a table of this name.
+pub(crate) async fn has_table(conn: &mut Conn<'_>, name: &'static str) -> Result<bool, StoreError> {
+    const DO: &str = "look for a table";
+    let sql = if conn.is_postgres() {
+        "select count(*) from pg_tables where schemaname = current_schema() and tablename = $1"
+    } else {
+        "select count(*) from sqlite_master where type = 'table' and name = $1"
+    };
+    let row = conn.fetch_one(DO, sql, &values![name]).await?;
+    Ok(row.map_or(Ok(0), |row| row.get::<i64>(DO, 0))? > 0)
+}
+
 async fn found(wire: &mut Wire) -> Result<Option<(i64, i64)>, StoreError> {
     const DO: &str = "read the schema version";
     let mut conn = wire.conn();
-    let table = if conn.is_postgres() {
-        "select count(*) from pg_tables where schemaname = current_schema() and tablename = 'schema_versions'"
-    } else {
-        "select count(*) from sqlite_master where type = 'table' and name = 'schema_versions'"
-    };
-    let row = conn.fetch_one(DO, table, &[]).await?;
-    if row.map_or(Ok(0), |row| row.get::<i64>(DO, 0))? == 0 {
+    if !has_table(&mut conn, "schema_versions").await? {
         return Ok(None);
     }
     let Some(row) = conn.fetch_one(DO, "select max(version), max(agrees) from schema_versions", &[]).await? else { return Ok(None) };

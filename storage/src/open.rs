@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use crate::counters::Counters;
 use crate::db::{Address, Wire, values};
 use crate::error::{OpenError, StoreError};
+use crate::import::Importer;
 use crate::model::Report;
 use crate::options::Options;
 use crate::recorder::{self, Recorder};
@@ -21,6 +22,8 @@ pub struct Storage {
     pub recorder: Recorder,
     /// Answers questions.
     pub store: Store,
+    /// Takes whole recordings.
+    pub importer: Importer,
     /// What became of rows and facts.
     pub reports: mpsc::Receiver<Report>,
     /// The writer; run it.
@@ -44,6 +47,9 @@ async fn open_now(options: Options) -> Result<Storage, OpenError> {
     let address = Address::parse(&options.url)?;
     let connect = |source| OpenError::Connect { back_end: address.back_end(), source };
     let mut wire = address.wire(options.connect_deadline, options.open_deadline).await.map_err(connect)?;
+    if crate::transfer::is_unfinished(&mut wire).await.map_err(OpenError::Start)? {
+        return Err(OpenError::HalfCopied);
+    }
     crate::migrate::migrate(&mut wire, now_ms()).await?;
     let node_start = count_start(&mut wire).await.map_err(OpenError::Start)?;
     wire.close().await;
@@ -53,8 +59,10 @@ async fn open_now(options: Options) -> Result<Storage, OpenError> {
     let (reports_in, reports) = mpsc::channel(options.queue_reports);
     let (recorder, queues) = recorder::new(&options, Arc::clone(&counters));
     let store = Store::new(db.clone());
+    let (connect_deadline, deadline) = (options.connect_deadline, options.write_deadline);
+    let importer = Importer { address: address.clone(), db: db.clone(), connect_deadline, deadline };
     let driver = Driver::new(options, address, db, queues, reports_in, Arc::clone(&counters));
-    Ok(Storage { recorder, store, reports, driver, node_start, counters })
+    Ok(Storage { recorder, store, importer, reports, driver, node_start, counters })
 }
 
 async fn count_start(wire: &mut Wire) -> Result<u64, StoreError> {

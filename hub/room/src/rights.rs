@@ -170,6 +170,7 @@ rights! {
         HttpSampleRead "http.sample.read"              [Own     SameTeam  No        No        No          No          No       Tenant];
         HttpBoardWrite "http.board.write"              [No      SameGym   SameGym   SameGym   No          No          No       Tenant];
         HttpBoardRead "http.board.read"                [SameGym SameGym   SameGym   SameGym   No          No          SameGym  Tenant];
+        HttpUpload "http.upload"                       [Own     No            No        No        No          No          No       Tenant];
         HttpEventRead "http.event.read"                [No      No        No        No        No          No          No       Tenant];
         HttpDeviceWrite "http.device.write"            [No      No        No        SameGym   No          No          No       Tenant];
         HttpDeviceRead "http.device.read"              [No      No        No        SameGym   No          No          No       Tenant];

@@ -1,6 +1,7 @@
 //! The subcommands of the binary, one a file.
 
 pub(crate) mod config;
+pub(crate) mod copy;
 pub(crate) mod demo;
 pub(crate) mod ftms;
 mod line;

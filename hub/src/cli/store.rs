@@ -27,13 +27,18 @@ pub(crate) enum StoreCommand {
     },
     /// To be run once on a Postgres database that was restored from a backup, before a hub starts on it: no fence may be given twice.
     Restored,
+    /// Copies everything into an empty database, or goes on with an interrupted copy; compares both at the end. No hub may run on either.
+    Copy(super::copy::CopyCommand),
 }
 
 /// Runs one of them.
 pub(crate) fn run(settings: &Settings, command: &StoreCommand) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    if let StoreCommand::Copy(copy) = command {
+        return runtime.block_on(super::copy::copy_store(copy));
+    }
     let config = config::load(&settings.sources(Profile::Production)?)?;
     let url = hub::node::store_url(&config);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let said = runtime.block_on(carry_out(&url, command))?;
     writeln!(std::io::stdout(), "{said}")?;
     Ok(ExitCode::SUCCESS)
@@ -49,6 +54,7 @@ async fn carry_out(url: &str, command: &StoreCommand) -> anyhow::Result<String> 
             let starts = storage::restore(url, file).await?;
             format!("the store is back from {}; the start counter is {starts}", file.display())
         }
+        StoreCommand::Copy(_) => unreachable!("a copy names both its databases and was made above"),
         StoreCommand::Restored => {
             let starts = storage::restored(url).await?;
             format!("the start counter is {starts}: fences go on above those of the time before the restore")

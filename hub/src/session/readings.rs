@@ -40,22 +40,22 @@ impl Session {
         if bind.sensor.chars().any(char::is_control) {
             return Err(ErrorCode::Unprocessable);
         }
-        let Some(machine) = bind.machine else { return self.resolve_own() };
+        let Some(machine) = bind.machine else { return self.resolve_own(&bind.sensor) };
         let (place, _) = self.machine_and_home(machine).ok_or(ErrorCode::NoSuchMachine)?;
         rights::allows(&self.peer.viewer, Action::Bind, &object_of(machine, &place))?;
         self.slots.machine(machine).ok_or(ErrorCode::NoSuchMachine)
     }
 
     /// A member's own device reports to the gym where the member trains; before that is known, to the first of the token.
-    fn resolve_own(&self) -> Result<Home, ErrorCode> {
+    fn resolve_own(&self, sensor: &str) -> Result<Home, ErrorCode> {
         let viewer = &self.peer.viewer;
         let member = protocol::MemberId(viewer.subject);
+        // What is uploaded counts as a workout of its own: a device must not pass for it.
+        if sensor.starts_with(storage::UPLOAD_PREFIX) {
+            return Err(ErrorCode::Forbidden);
+        }
         let own = Object { tenant: Some(viewer.tenant), member: Some(member), ..Object::default() };
         rights::allows(viewer, Action::Bind, &own)?;
-        // A token of another tenant may name any subject: the device of somebody else's member is nobody's.
-        if self.hub.registry.member(member).is_some_and(|(tenant, _)| tenant != viewer.tenant) {
-            return Err(ErrorCode::NotFound);
-        }
         let seen: Option<GymId> = self.hub.registry.gym_of_member(member).filter(|gym| viewer.gyms.contains(gym));
         self.home.or_else(|| seen.or(viewer.gyms.first().copied()).and_then(|gym| self.home_of(gym))).ok_or(ErrorCode::NotFound)
     }
@@ -67,7 +67,8 @@ impl Session {
         }
         self.home = Some(home);
         if bind.machine.is_none() {
-            self.hub.registry.add_source(protocol::MemberId(self.peer.viewer.subject), &bind.sensor, home.gym);
+            let owner = (self.peer.viewer.tenant, protocol::MemberId(self.peer.viewer.subject));
+            self.hub.registry.add_source(owner, &bind.sensor, home.gym);
         }
         let (session, viewer) = (self.peer.session, self.peer.viewer.clone());
         self.must_tell_gym(home, Input::Bind { session, viewer, source, bind });

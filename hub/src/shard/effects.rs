@@ -11,6 +11,7 @@ use room::{Effect, Input, Tell};
 
 use super::inbox::Order;
 use super::task::Shard;
+use crate::registry::Registry;
 
 /// A member's record is asked for this often before it is given up until the member matters again.
 const LOOK_UPS_MAX: u32 = 10;
@@ -24,6 +25,11 @@ pub(super) enum Stepped {
     Gym(GymId),
     /// A member's of this tenant.
     Member(TenantId),
+}
+
+/// Whose a gym is. Only gyms keep rows and stretches of them, and a gym that is stepped is known.
+fn tenant_in(registry: &Registry, gym: Option<GymId>) -> TenantId {
+    gym.and_then(|gym| registry.gym(gym)).map_or(TenantId(uuid::Uuid::nil()), |place| place.tenant)
 }
 
 impl Shard {
@@ -43,7 +49,8 @@ impl Shard {
                 Effect::Keep(keep) => {
                     let (source, seq, absorbed) = (keep.handle, keep.seq, keep.absorbed.clone());
                     let through = if let KeepWhat::Lost { to } = keep.what { to } else { seq };
-                    if self.keeper.keep(keep).is_err()
+                    let registry = &self.hub.registry;
+                    if self.keeper.keep(|| tenant_in(registry, gym), keep).is_err()
                         && let Some(gym) = gym
                     {
                         let input = Input::NotAccepted { source, seq, through, absorbed };
@@ -52,7 +59,8 @@ impl Shard {
                 }
                 Effect::Persist(fact) => {
                     self.note(&fact);
-                    self.keeper.persist(fact);
+                    let registry = &self.hub.registry;
+                    self.keeper.persist(|| tenant_in(registry, gym), fact);
                 }
                 Effect::Tell(tell) => self.tell(gym, tell),
                 Effect::Close { session, reason } => self.watchers.close(session, reason),

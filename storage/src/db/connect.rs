@@ -7,7 +7,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use tokio::time::timeout;
 
@@ -71,10 +71,15 @@ impl Address {
 
     /// One connection of its own, for the writer and for migrations.
     pub(crate) async fn wire(&self, within: Duration, deadline: Duration) -> Result<Wire, sqlx::Error> {
+        self.wire_waiting(deadline.mul_f32(0.8), within, deadline).await
+    }
+
+    /// The same, waiting no longer than `busy` for others who have the file (SQLite).
+    pub(crate) async fn wire_waiting(&self, busy: Duration, within: Duration, deadline: Duration) -> Result<Wire, sqlx::Error> {
         let connect = async {
             Ok(match self {
                 Self::Sqlite(options) => {
-                    let options = options.clone().busy_timeout(deadline.mul_f32(0.8));
+                    let options = options.clone().busy_timeout(busy);
                     WireInner::Sqlite(Box::new(SqliteConnection::connect_with(&options).await?))
                 }
                 Self::Postgres(options) => WireInner::Postgres(Box::new(PgConnection::connect_with(&guarded(options, deadline)).await?)),
@@ -83,6 +88,23 @@ impl Address {
         match timeout(within, connect).await {
             Ok(inner) => inner.map(|inner| Wire { inner, deadline }),
             Err(_elapsed) => Err(sqlx::Error::PoolTimedOut),
+        }
+    }
+
+    /// The same for a copy: a file for itself alone, a connection under a name that is not a hub's.
+    pub(crate) fn for_copy(self) -> Self {
+        match self {
+            // Said before the first look at the file: a lock that is asked for later does not see others that only read.
+            Self::Sqlite(options) => Self::Sqlite(options.locking_mode(SqliteLockingMode::Exclusive)),
+            Self::Postgres(options) => Self::Postgres(options.application_name("spotter store copy")),
+        }
+    }
+
+    /// Whether it is a file that does not exist.
+    pub(crate) fn is_missing_file(&self) -> bool {
+        match self {
+            Self::Sqlite(options) => !options.get_filename().exists(),
+            Self::Postgres(_) => false,
         }
     }
 

@@ -9,6 +9,7 @@ use uuid::Uuid;
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     Int(Option<i64>),
+    Real(Option<f64>),
     Text(Option<String>),
     Uuid(Option<Uuid>),
     Bytes(Option<Vec<u8>>),
@@ -83,6 +84,7 @@ pub(super) fn sqlite(params: &[Value]) -> Result<SqliteArguments, Error> {
     for param in params {
         match param {
             Value::Int(value) => arguments.add(*value),
+            Value::Real(value) => arguments.add(*value),
             Value::Text(value) => arguments.add(value.as_deref().map(str::to_owned)),
             Value::Uuid(value) => arguments.add(*value),
             Value::Bytes(value) => arguments.add(value.clone()),
@@ -102,6 +104,7 @@ pub(super) fn postgres(params: &[Value]) -> Result<PgArguments, Error> {
     for param in params {
         match param {
             Value::Int(value) => arguments.add(*value),
+            Value::Real(value) => arguments.add(*value),
             Value::Text(value) => arguments.add(value.as_deref()),
             Value::Uuid(value) => arguments.add(*value),
             Value::Bytes(value) => arguments.add(value.as_deref()),

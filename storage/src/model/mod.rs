@@ -13,5 +13,5 @@ pub use device::*;
 pub use fact::Fact;
 pub use record::*;
 pub use report::{Rejection, Report};
-pub use row::{Row, RowWhat, SourceKey};
+pub use row::{Row, RowWhat, SourceKey, UPLOAD_PREFIX};
 pub use training::*;

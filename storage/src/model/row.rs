@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use protocol::frame::{RepDetail, SetDetail, StrokeDetail};
 use protocol::text::Text;
-use protocol::{MachineId, MemberId, Reading};
+use protocol::{MachineId, MemberId, Reading, TenantId};
+
+/// What the names of sensors begin with that are uploaded files. No device on a socket may have such a name.
+pub const UPLOAD_PREFIX: &str = "upload.";
 
 /// Whoever numbers readings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SourceKey {
     /// A sensor of a machine, as published by its gateway.
     Machine(MachineId, Text<32>),
-    /// A member's own device.
-    Member(MemberId, Text<32>),
+    /// A member's own device. Two tenants may have the same member: each has sources of its own.
+    Member(TenantId, MemberId, Text<32>),
 }
 
 impl SourceKey {
@@ -25,11 +28,21 @@ impl SourceKey {
         }
     }
 
+    /// Whether its distance and energy are part of a workout's totals: a machine's are, and those of a file that a member uploaded, which is a
+    /// workout of its own. A watch worn on a machine would count the same metres again.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        match self {
+            Self::Machine(..) => true,
+            Self::Member(_, _, sensor) => sensor.starts_with(UPLOAD_PREFIX),
+        }
+    }
+
     /// Which sensor; keeps its name over boots.
     #[must_use]
     pub const fn sensor(&self) -> &Text<32> {
         match self {
-            Self::Machine(_, sensor) | Self::Member(_, sensor) => sensor,
+            Self::Machine(_, sensor) | Self::Member(_, _, sensor) => sensor,
         }
     }
 }

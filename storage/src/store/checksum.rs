@@ -30,24 +30,24 @@ impl Store {
     /// # Errors
     /// [`StoreError`] as the database says; a source without rows is the empty checksum.
     pub async fn checksum(&self, source: &SourceKey) -> Result<Checksum, StoreError> {
-        let (kind, owner) = key_parts(source);
-        let sql = "select source from sources where kind = $1 and owner = $2 and sensor = $3";
-        let row = self.db.fetch_one(DO, sql, &values![kind, owner, source.sensor()]).await?;
+        let (tenant, kind, owner) = key_parts(source);
+        let sql = "select source from sources where tenant = $1 and kind = $2 and owner = $3 and sensor = $4";
+        let row = self.db.fetch_one(DO, sql, &values![tenant, kind, owner, source.sensor()]).await?;
         let Some(row) = row else { return Ok(Checksummer::default().finish()) };
         self.checksum_of(row.get(DO, 0)?, &Arc::new(source.clone())).await
     }
 
-    /// Checksums of every source of the tenant's machines and members, by kind, owner and sensor.
+    /// Checksums of every source of the tenant's machines and members' devices, by kind, owner and sensor.
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
     pub async fn checksums(&self, tenant: TenantId) -> Result<Vec<SourceChecksum>, StoreError> {
-        let sql = "select kind, owner, sensor, source from sources
-             where owner in (select machine from machines where tenant = $1 union select member from members where tenant = $1)";
+        let sql = "select tenant, kind, owner, sensor, source from sources
+             where tenant = $1 or kind = 'machine' and owner in (select machine from machines where tenant = $1)";
         let mut checksums = Vec::new();
         for row in self.db.fetch(DO, sql, &values![tenant]).await? {
             let source = key_of(&row, DO, 0)?;
-            let checksum = self.checksum_of(row.get(DO, 3)?, &source).await?;
+            let checksum = self.checksum_of(row.get(DO, 4)?, &source).await?;
             checksums.push(SourceChecksum { source, checksum });
         }
         checksums.sort_by(|a, b| a.source.cmp(&b.source));

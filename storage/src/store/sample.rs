@@ -120,13 +120,13 @@ impl Store {
 /// The stretches of a workout in order of `(source, boot, seq)`.
 pub(crate) async fn stretches(db: &Db, workout: WorkoutId) -> Result<Vec<Stretch>, StoreError> {
     const DO: &str = "read the ranges of a workout";
-    let sql = "select s.kind, s.owner, s.sensor, r.source, r.boot, r.from_seq, r.to_seq from workout_ranges r
+    let sql = "select s.tenant, s.kind, s.owner, s.sensor, r.source, r.boot, r.from_seq, r.to_seq from workout_ranges r
          join sources s on s.source = r.source where r.workout = $1";
     let mut boots: BTreeMap<(i64, u32), (Arc<SourceKey>, SeqRanges)> = BTreeMap::new();
     for row in db.fetch(DO, sql, &values![workout]).await? {
         let key = key_of(&row, DO, 0)?;
-        let (_, ranges) = boots.entry((row.get(DO, 3)?, row.number(DO, 4)?)).or_insert_with(|| (key, SeqRanges::new()));
-        ranges.insert(row.number(DO, 5)?, row.number(DO, 6)?);
+        let (_, ranges) = boots.entry((row.get(DO, 4)?, row.number(DO, 5)?)).or_insert_with(|| (key, SeqRanges::new()));
+        ranges.insert(row.number(DO, 6)?, row.number(DO, 7)?);
     }
     let mut stretches = Vec::new();
     for ((source, boot), (key, ranges)) in boots {

@@ -33,9 +33,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] as the database says.
     pub async fn boots(&self, source: &SourceKey, limit: u32) -> Result<Vec<BootRecord>, StoreError> {
-        let (kind, owner) = key_parts(source);
-        let which = "s.kind = $1 and s.owner = $2 and s.sensor = $3 order by b.boot desc limit $4";
-        boots(&self.db, which, &values![kind, owner, source.sensor(), limit]).await
+        let (tenant, kind, owner) = key_parts(source);
+        let which = "s.tenant = $1 and s.kind = $2 and s.owner = $3 and s.sensor = $4 order by b.boot desc limit $5";
+        boots(&self.db, which, &values![tenant, kind, owner, source.sensor(), limit]).await
     }
 
     /// What is stored of one boot, so that a source that comes back hears it at once.
@@ -43,9 +43,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] as the database says.
     pub async fn boot(&self, source: &SourceKey, boot: u32) -> Result<Option<BootRecord>, StoreError> {
-        let (kind, owner) = key_parts(source);
-        let which = "s.kind = $1 and s.owner = $2 and s.sensor = $3 and b.boot = $4";
-        Ok(boots(&self.db, which, &values![kind, owner, source.sensor(), boot]).await?.into_iter().next())
+        let (tenant, kind, owner) = key_parts(source);
+        let which = "s.tenant = $1 and s.kind = $2 and s.owner = $3 and s.sensor = $4 and b.boot = $5";
+        Ok(boots(&self.db, which, &values![tenant, kind, owner, source.sensor(), boot]).await?.into_iter().next())
     }
 
     /// The newest rows in quarantine of the tenant's machines and members, newest first, at most `limit`.
@@ -54,19 +54,20 @@ impl Store {
     /// [`StoreError`] as the database says.
     pub async fn quarantine(&self, tenant: TenantId, limit: u32) -> Result<Vec<QuarantineRecord>, StoreError> {
         const DO: &str = "read the quarantine";
-        let sql = "select s.kind, s.owner, s.sensor, q.boot, q.seq, q.code, q.detail, q.content, q.received_at_ms from quarantine q
+        let sql =
+            "select s.tenant, s.kind, s.owner, s.sensor, q.boot, q.seq, q.code, q.detail, q.content, q.received_at_ms from quarantine q
              join sources s on s.source = q.source
-             where s.owner in (select machine from machines where tenant = $1 union select member from members where tenant = $1)
+             where s.tenant = $1 or s.kind = 'machine' and s.owner in (select machine from machines where tenant = $1)
              order by q.entry desc limit $2";
         let record = |row: &Row| {
             Ok(QuarantineRecord {
                 source: Some(key_of(row, DO, 0)?),
-                boot: row.number(DO, 3)?,
-                seq: row.number(DO, 4)?,
-                code: row.number(DO, 5)?,
-                detail: row.get(DO, 6)?,
-                content: row.get(DO, 7)?,
-                received_at_ms: row.get(DO, 8)?,
+                boot: row.number(DO, 4)?,
+                seq: row.number(DO, 5)?,
+                code: row.number(DO, 6)?,
+                detail: row.get(DO, 7)?,
+                content: row.get(DO, 8)?,
+                received_at_ms: row.get(DO, 9)?,
             })
         };
         self.db.fetch(DO, sql, &values![tenant, limit]).await?.iter().map(record).collect()
@@ -76,7 +77,7 @@ impl Store {
 async fn boots(db: &Db, which: &'static str, params: &[Value]) -> Result<Vec<BootRecord>, StoreError> {
     const DO: &str = "read boots";
     let sql = format!(
-        "select s.kind, s.owner, s.sensor, b.boot, b.nonce, b.anchor_at_ms, b.stored, b.lost, b.conflict from boots b
+        "select s.tenant, s.kind, s.owner, s.sensor, b.boot, b.nonce, b.anchor_at_ms, b.stored, b.lost, b.conflict from boots b
          join sources s on s.source = b.source where {which}"
     );
     let record = |row: &Row| {
@@ -86,12 +87,12 @@ async fn boots(db: &Db, which: &'static str, params: &[Value]) -> Result<Vec<Boo
         };
         Ok(BootRecord {
             source: key_of(row, DO, 0)?,
-            boot: row.number(DO, 3)?,
-            nonce: row.number(DO, 4)?,
-            anchor_at_ms: row.get(DO, 5)?,
-            stored: ranges_of(6)?,
-            lost: ranges_of(7)?,
-            conflict: row.get(DO, 8)?,
+            boot: row.number(DO, 4)?,
+            nonce: row.number(DO, 5)?,
+            anchor_at_ms: row.get(DO, 6)?,
+            stored: ranges_of(7)?,
+            lost: ranges_of(8)?,
+            conflict: row.get(DO, 9)?,
         })
     };
     db.fetch(DO, sql, params).await?.iter().map(record).collect()

@@ -31,16 +31,16 @@ impl Store {
 pub(crate) async fn add_up(db: &Db, workout: WorkoutId) -> Result<Totals, StoreError> {
     let mut boots: BTreeMap<(i64, u32), (BootTotals, bool)> = BTreeMap::new();
     for stretch in stretches(db, workout).await? {
-        let of_machine = stretch.key.machine().is_some();
-        let (boot, _) = boots.entry((stretch.source, stretch.boot)).or_insert_with(|| (BootTotals::default(), of_machine));
+        let counts = stretch.key.counts();
+        let (boot, _) = boots.entry((stretch.source, stretch.boot)).or_insert_with(|| (BootTotals::default(), counts));
         add_readings(db, &stretch, boot).await?;
         let (reps, sets, strokes) =
             (count(db, "reps", &stretch).await?, count(db, "sets", &stretch).await?, count(db, "strokes", &stretch).await?);
         boot.rows(reps, sets, strokes);
     }
     let mut totals = Totals::default();
-    for (boot, of_machine) in boots.into_values() {
-        boot.add_to(&mut totals, of_machine);
+    for (boot, counts) in boots.into_values() {
+        boot.add_to(&mut totals, counts);
     }
     Ok(totals)
 }

@@ -91,25 +91,25 @@ pub(super) async fn details(db: &Db, which: &'static str, params: &[Value]) -> R
     }
     let of = format!("join (select t.workout from workouts t where {which}) p on p.workout");
     let sql = format!(
-        "select r.workout, s.kind, s.owner, s.sensor, r.boot, r.from_seq, r.to_seq from workout_ranges r
+        "select r.workout, s.tenant, s.kind, s.owner, s.sensor, r.boot, r.from_seq, r.to_seq from workout_ranges r
          join sources s on s.source = r.source {of} = r.workout order by s.kind, s.owner, s.sensor, r.boot, r.from_seq"
     );
     for row in db.fetch(DO, sql, params).await? {
         let Some(&place) = places.get(&row.id(DO, 0)?) else { continue };
         let source = key_of(&row, DO, 1)?;
         let known = found[place].ranges.iter().find(|range| range.source == source).map(|range| Arc::clone(&range.source));
-        let (boot, from_seq, to_seq) = (row.number(DO, 4)?, row.number(DO, 5)?, row.number(DO, 6)?);
+        let (boot, from_seq, to_seq) = (row.number(DO, 5)?, row.number(DO, 6)?, row.number(DO, 7)?);
         found[place].ranges.push(WorkoutRange { source: known.unwrap_or(source), boot, from_seq, to_seq });
     }
     let sql = format!(
-        "select r.workout, s.kind, s.owner, s.sensor, t.boot, t.seq, t.at_ms, {SET_COLUMNS} from workout_ranges r
+        "select r.workout, s.tenant, s.kind, s.owner, s.sensor, t.boot, t.seq, t.at_ms, {SET_COLUMNS} from workout_ranges r
          join sets t on t.source = r.source and t.boot = r.boot and t.seq between r.from_seq and r.to_seq
          join sources s on s.source = r.source {of} = r.workout order by t.at_ms, t.boot, t.seq"
     );
     for row in db.fetch(DO, sql, params).await? {
         let Some(&place) = places.get(&row.id(DO, 0)?) else { continue };
-        let (source, set) = (key_of(&row, DO, 1)?, set_of(&row, DO, 7)?);
-        found[place].sets.push(SetRecord { source, boot: row.number(DO, 4)?, seq: row.number(DO, 5)?, at_ms: row.get(DO, 6)?, set });
+        let (source, set) = (key_of(&row, DO, 1)?, set_of(&row, DO, 8)?);
+        found[place].sets.push(SetRecord { source, boot: row.number(DO, 5)?, seq: row.number(DO, 6)?, at_ms: row.get(DO, 7)?, set });
     }
     let sql =
         format!("select t.workout, t.id, t.logged_at_ms, {SET_COLUMNS} from logged_sets t {of} = t.workout order by t.logged_at_ms, t.id");

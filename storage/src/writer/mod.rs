@@ -5,10 +5,10 @@
 //! the queues plus one batch. Does not look into readings beyond their bounds.
 
 mod apart;
-mod batch;
+pub(crate) mod batch;
 mod boots;
 mod copy;
-mod facts;
+pub(crate) mod facts;
 mod insert;
 mod late;
 pub(crate) mod months;
@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::Instrument as _;
 
-use self::boots::Known;
+pub(crate) use self::boots::Known;
 pub(crate) use self::insert::Kind;
 pub(crate) use self::sources::{key_of, parts as key_parts};
 use self::sums::{AddUp, Sums};

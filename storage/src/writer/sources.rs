@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::db::{Conn, Row, values};
+use crate::db::{Conn, Row, Value, values};
 use crate::error::StoreError;
 use crate::model::SourceKey;
 use crate::store::erase::any_erased;
@@ -34,14 +34,19 @@ impl Sources {
         if let Some(number) = self.get(key) {
             return Ok(number);
         }
-        let (kind, owner) = parts(key);
+        let (tenant, kind, owner) = parts(key);
         if kind == "member" && !any_erased(conn, &[owner]).await?.is_empty() {
             self.0.insert(Arc::clone(key), ERASED);
             return Ok(ERASED);
         }
-        let params = values![kind, owner, key.sensor()];
-        conn.execute(DO, "insert into sources (kind, owner, sensor) values ($1, $2, $3) on conflict do nothing", &params).await?;
-        let row = conn.fetch_one(DO, "select source from sources where kind = $1 and owner = $2 and sensor = $3", &params).await?;
+        let params = values![tenant, kind, owner, key.sensor()];
+        if matches!(**key, SourceKey::Member(..)) {
+            adopt(conn, &params).await?;
+        }
+        let make = "insert into sources (tenant, kind, owner, sensor) values ($1, $2, $3, $4) on conflict do nothing";
+        conn.execute(DO, make, &params).await?;
+        let find = "select source from sources where tenant = $1 and kind = $2 and owner = $3 and sensor = $4";
+        let row = conn.fetch_one(DO, find, &params).await?;
         let number = row.map_or(Err(StoreError::Stale { operation: DO }), |row| row.get(DO, 0))?;
         if self.0.len() >= REMEMBERED_MAX {
             self.0.clear();
@@ -55,22 +60,34 @@ impl Sources {
     }
 }
 
-/// Kind and owner as columns.
-pub(crate) const fn parts(key: &SourceKey) -> (&'static str, Uuid) {
+/// Takes over the row of a device that a binary without tenants made, unless its member is another tenant's.
+async fn adopt(conn: &mut Conn<'_>, params: &[Value]) -> Result<(), StoreError> {
+    const NIL: &str = "00000000-0000-0000-0000-000000000000";
+    let nil = if conn.is_postgres() { format!("'{NIL}'") } else { "zeroblob(16)".to_owned() };
+    let sql = format!(
+        "update sources set tenant = $1 where tenant = {nil} and kind = $2 and owner = $3 and sensor = $4
+             and not exists (select 1 from members m where m.member = $3 and m.tenant <> $1)
+             and not exists (select 1 from sources s where s.tenant = $1 and s.kind = $2 and s.owner = $3 and s.sensor = $4)"
+    );
+    conn.execute(DO, sql, params).await.map(drop)
+}
+
+/// Tenant, kind and owner as columns. A machine's id stands in one tenant only, so that its sources need none.
+pub(crate) const fn parts(key: &SourceKey) -> (Uuid, &'static str, Uuid) {
     match key {
-        SourceKey::Machine(machine, _) => ("machine", machine.0),
-        SourceKey::Member(member, _) => ("member", member.0),
+        SourceKey::Machine(machine, _) => (Uuid::nil(), "machine", machine.0),
+        SourceKey::Member(tenant, member, _) => (tenant.0, "member", member.0),
     }
 }
 
-/// Reads `kind, owner, sensor` from three columns.
+/// Reads `tenant, kind, owner, sensor` from four columns.
 pub(crate) fn key_of(row: &Row, operation: &'static str, column: usize) -> Result<Arc<SourceKey>, StoreError> {
-    let kind: String = row.get(operation, column)?;
-    let owner: Uuid = row.get(operation, column + 1)?;
-    let sensor = row.text(operation, column + 2)?;
+    let kind: String = row.get(operation, column + 1)?;
+    let owner: Uuid = row.get(operation, column + 2)?;
+    let sensor = row.text(operation, column + 3)?;
     Ok(Arc::new(match kind.as_str() {
         "machine" => SourceKey::Machine(owner.into(), sensor),
-        "member" => SourceKey::Member(owner.into(), sensor),
-        other => return Err(crate::db::decode(operation, column, format!("`{other}` is neither machine nor member"))),
+        "member" => SourceKey::Member(row.id(operation, column)?, owner.into(), sensor),
+        other => return Err(crate::db::decode(operation, column + 1, format!("`{other}` is neither machine nor member"))),
     }))
 }

@@ -97,4 +97,11 @@ conformance! {
     erasure::an_erased_member_is_in_no_table_and_no_file_and_does_not_come_back,
     erasure::erasing_one_leaves_another,
     history::a_set_is_kept_while_its_readings_are_packed,
+    transfer::a_store_is_copied_whole_and_only_once,
+    transfer::an_interrupted_copy_goes_on_where_it_stood,
+    transfer::a_copy_is_refused_where_it_would_do_harm,
+    transfer::two_tenants_with_one_subject_have_sources_of_their_own,
+    transfer::the_previous_binary_makes_sources_beside_this_one,
+    transfer::a_recording_is_one_workout_however_often_it_comes,
+    transfer::an_interrupted_recording_is_completed,
 }

@@ -16,7 +16,7 @@ use storage::Idempotency;
 use super::Api;
 use super::answer::ApiError;
 use super::caller::bearer;
-use super::extract;
+use super::{extract, files};
 use crate::auth::Identity;
 
 /// Name of the header.
@@ -40,7 +40,11 @@ pub(super) async fn layer(State(api): State<Api>, request: Request, next: Next) 
     let Some(identity) = bearer(&parts).and_then(|token| api.verifier.verify(token, crate::clock::at_ms()).ok()) else {
         return next.run(Request::from_parts(parts, body)).await;
     };
-    let bytes = match extract::read(body, api.config.limits.body_bytes).await {
+    let (bytes_max, place) = match files::body_of(&api, parts.uri.path()) {
+        Ok(found) => found,
+        Err(error) => return error.into_response(),
+    };
+    let bytes = match extract::read(body, bytes_max).await {
         Ok(bytes) => bytes,
         Err(error) => return error.into_response(),
     };
@@ -49,7 +53,10 @@ pub(super) async fn layer(State(api): State<Api>, request: Request, next: Next) 
         digest.update((piece.len() as u64).to_le_bytes());
         digest.update(piece);
     }
-    let request = Request::from_parts(parts, Body::from(bytes));
+    let mut request = Request::from_parts(parts, Body::from(bytes));
+    if let Some(place) = place {
+        request.extensions_mut().insert(place);
+    }
     carry_out(&api, &identity, &key, &digest.finalize(), request, next).await
 }
 

@@ -8,6 +8,7 @@ mod answer;
 mod bulk;
 mod caller;
 mod extract;
+mod files;
 mod idempotency;
 mod layers;
 mod look;
@@ -55,6 +56,7 @@ pub struct Inner {
     issuer: Option<Arc<BuiltInIssuer>>,
     rates: Rates,
     requests: Arc<Semaphore>,
+    files: Arc<Semaphore>,
     document: axum::body::Bytes,
 }
 
@@ -78,8 +80,9 @@ impl Api {
     pub fn new(hub: Arc<Hub>, issuer: Option<Arc<BuiltInIssuer>>) -> Self {
         let rates = Rates::new(&hub.config.limits);
         let requests = Arc::new(Semaphore::new(hub.config.limits.requests as usize));
+        let files = Arc::new(Semaphore::new(files::AT_ONCE));
         let document = axum::body::Bytes::from(document());
-        Self(Arc::new(Inner { hub, issuer, rates, requests, document }))
+        Self(Arc::new(Inner { hub, issuer, rates, requests, files, document }))
     }
 
     /// All routes with their layers, ready to be merged with the pages.

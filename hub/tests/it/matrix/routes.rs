@@ -78,6 +78,9 @@ const ROUTES: &[Row] = &[
     ("GET /v1/workouts", "?gym={gym}", "p - - - - - - x", Seen::Listed),
     ("GET /v1/workouts/{workout}", "", "p p - - - - - x", Seen::Status),
     ("GET /v1/workouts/{workout}/samples", "", "p p - - - - - x", Seen::Status),
+    ("GET /v1/workouts/{workout}/export.fit", "", "p p - - - - - x", Seen::Status),
+    ("GET /v1/workouts/{workout}/export.tcx", "", "p p - - - - - x", Seen::Status),
+    ("POST /v1/members/{member}/uploads", "?gym={gym}", "p - - - - - - x", Seen::Status),
     ("GET /v1/events", "", "- - - - - - - x", Seen::Listed),
     ("GET /v1/events", "?gym={gym}", "- - - - - - - x", Seen::Listed),
     ("GET /v1/members/{member}/days", "", "p p - - - - - x", Seen::Status),
@@ -101,6 +104,10 @@ fn is_open(route: &str) -> bool {
 fn is_enrolment(route: &str) -> bool {
     route == "POST /v1/enrol"
 }
+
+/// What a member uploads.
+const FILE: &str = "<TrainingCenterDatabase><Activities><Activity Sport=\"Biking\"><Lap><Track><Trackpoint><Time>2026-01-02T03:04:05Z</Time>\
+    <Cadence>80</Cadence></Trackpoint></Track></Lap></Activity></Activities></TrainingCenterDatabase>";
 
 /// One request as it goes out.
 struct Asked {
@@ -142,6 +149,7 @@ fn asked(route: &str, what: &str, target: &Target, victim: Uuid) -> Asked {
         ("PUT", "/v1/members/{member}/consents") => json!({ "wall": false }),
         ("PUT", "/v1/members/{member}/ceiling") => json!({ "ceiling_bpm": 171 }),
         ("POST", "/v1/machines/{machine}/maintenance") => json!({ "open": false, "text": "looked at" }),
+        ("POST", "/v1/members/{member}/uploads") => Value::String(FILE.to_owned()),
         ("POST", "/v1/revocations") => json!({ "subject": victim }),
         ("POST", "/v1/enrolments") => json!({ "gym": gym, "gateway": gateway }),
         ("POST", "/v1/enrol") => json!({ "code": "no such code, ever", "key": "00".repeat(32), "signature": "00".repeat(64) }),
@@ -163,9 +171,11 @@ async fn ask(world: &World, asked: &Asked, token: Option<&str>) -> Told {
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }
-    if !asked.body.is_null() {
-        request = request.json(&asked.body);
-    }
+    request = match &asked.body {
+        Value::Null => request,
+        Value::String(file) => request.body(file.clone()),
+        body => request.json(body),
+    };
     let response = request.send().await.expect("an answer");
     let status = response.status().as_u16();
     let text = response.text().await.expect("a body");

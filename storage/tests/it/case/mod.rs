@@ -10,3 +10,4 @@ pub(crate) mod recorder;
 pub(crate) mod restore;
 pub(crate) mod store;
 pub(crate) mod training;
+pub(crate) mod transfer;

@@ -21,6 +21,7 @@ pub(crate) async fn all(server: &Server) {
     let bench = Bench::postgres(server, "cut_connections").await;
     cut_connections_lose_nothing(&bench).await;
     bench.remove(server).await;
+    super::transfer::there_and_back(server).await;
 }
 
 async fn months_are_partitions(bench: &Bench) {

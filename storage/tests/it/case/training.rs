@@ -13,10 +13,10 @@ use super::store::{GYM, MEMBER, WORKOUT, persist, provision, range_fact, workout
 use crate::support::rows::{ANCHOR_AT_MS, keep, reading, row, rows, source};
 use crate::support::{Bench, tenant};
 
-const QUERY: SampleQuery = SampleQuery { workout: WORKOUT, from_at_ms: None, to_at_ms: None };
+pub(crate) const QUERY: SampleQuery = SampleQuery { workout: WORKOUT, from_at_ms: None, to_at_ms: None };
 
 fn strap() -> Arc<SourceKey> {
-    Arc::new(SourceKey::Member(MemberId(MEMBER.0), Text::cut("strap:8C3D")))
+    Arc::new(SourceKey::Member(tenant(), MemberId(MEMBER.0), Text::cut("strap:8C3D")))
 }
 
 /// Distance and energy that wrap, correct themselves and go missing.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::{SeqRanges, TenantId};
-use storage::{Counters, Options, Recorder, Rejection, Report, Row, SourceKey, Storage, Store, Unflushed};
+use storage::{Counters, Importer, Options, Recorder, Rejection, Report, Row, SourceKey, Storage, Store, Unflushed};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -116,6 +116,7 @@ impl Bench {
 pub(crate) struct House {
     pub(crate) recorder: Recorder,
     pub(crate) store: Store,
+    pub(crate) importer: Importer,
     pub(crate) counters: Arc<Counters>,
     pub(crate) node_start: u64,
     pub(crate) reports: mpsc::Receiver<Report>,
@@ -143,9 +144,9 @@ impl Heard {
 
 impl House {
     pub(crate) async fn open(options: Options) -> Self {
-        let Storage { recorder, store, reports, driver, node_start, counters } = storage::open(options).await.unwrap();
+        let Storage { recorder, store, importer, reports, driver, node_start, counters } = storage::open(options).await.unwrap();
         let driver = tokio::spawn(driver.run());
-        Self { recorder, store, counters, node_start, reports, heard: Heard::default(), driver }
+        Self { recorder, store, importer, counters, node_start, reports, heard: Heard::default(), driver }
     }
 
     /// Gives all rows, waiting for room where there is none.

@@ -5,6 +5,7 @@ mod dev;
 mod devices;
 mod disk;
 mod erasure;
+mod files;
 mod gyms;
 mod health;
 mod machines;
@@ -30,6 +31,7 @@ pub(super) fn all() -> OpenApiRouter<Api> {
         .merge(erasure::routes())
         .merge(training::routes())
         .merge(devices::routes())
+        .merge(files::routes())
         .merge(operation::routes())
         .merge(health::routes())
         .merge(dev::routes())

@@ -244,7 +244,7 @@ pub(super) struct WorkoutView {
 
 impl Api {
     /// Whether the caller may do this to a workout.
-    async fn workout_of(&self, caller: &Caller, workout: WorkoutId, action: Action) -> Answer<()> {
+    pub(super) async fn workout_of(&self, caller: &Caller, workout: WorkoutId, action: Action) -> Answer<()> {
         caller.ever(action)?;
         let found = self.ask("workout_member", "workouts", self.store.workout_member(caller.tenant(), workout)).await?;
         let member = found.ok_or(ErrorCode::NotFound)?;

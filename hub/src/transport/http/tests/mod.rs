@@ -1,6 +1,7 @@
 //! The API over a real node with an embedded store: every answer comes from the routes, through every layer.
 
 mod answers;
+mod files;
 mod idempotency;
 mod openapi;
 mod provisioning;
@@ -198,6 +199,10 @@ impl Asking {
     pub(super) fn body(self) -> Request<Body> {
         if self.body.is_null() {
             return self.builder.body(Body::empty()).unwrap();
+        }
+        // A text is a file as it is.
+        if let Value::String(text) = self.body {
+            return self.builder.body(Body::from(text)).unwrap();
         }
         self.builder.header("content-type", "application/json").body(Body::from(self.body.to_string())).unwrap()
     }

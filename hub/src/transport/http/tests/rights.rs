@@ -78,6 +78,9 @@ fn rows() -> Vec<Row> {
         row("GET", "/v1/workouts/{workout}/samples", "", On::Member, none()),
         row("GET", "/v1/members/{member}/days", "", On::Member, none()),
         row("GET", "/v1/members/{member}/export", "", On::Member, none()),
+        row("GET", "/v1/workouts/{workout}/export.fit", "", On::Member, none()),
+        row("GET", "/v1/workouts/{workout}/export.tcx", "", On::Member, none()),
+        row("POST", "/v1/members/{member}/uploads", of_gym, On::Member, json!(files::TCX)),
         row("GET", "/v1/events", "", On::Tenant, none()),
         row("POST", "/v1/revocations", "", On::Tenant, json!({ "token": "nobody's" })),
         row("GET", "/v1/boards", of_gym, On::Gym, none()),
@@ -162,7 +165,7 @@ async fn what_each_role_may_do_on_each_route_is_what_the_table_says() {
         }
     }
     assert!(wrong.is_empty(), "{} of {asked} are not as the table says:\n{}", wrong.len(), wrong.join("\n"));
-    assert_eq!(asked, 24 * 38);
+    assert_eq!(asked, 24 * 41);
 }
 
 #[test]
