@@ -2,6 +2,7 @@
 // holds back frames on their way, as a bad network does; what arrives is the hub's own.
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 
 import { complaints, launch, open, overflows, words } from './support/browser.js';
@@ -349,6 +350,30 @@ test('a machine is given back', LONG, async () => {
   await until(() => words(phone, '#machine-state').then((text) => /Ended|Finished/.test(text)), SOON);
   await phone.click('#another');
   await phone.waitForSelector('#take:not([hidden])', { timeout: SOON });
+});
+
+/** Ten seconds of a ride on a watch, each time at another minute of the year. */
+const ride = (minute) => {
+  const start = Date.UTC(2026, 0, 1) + minute * 60_000;
+  const point = (second) => `<Trackpoint><Time>${new Date(start + second * 1000).toISOString()}</Time><DistanceMeters>${second * 8}</DistanceMeters><HeartRateBpm><Value>${120 + second}</Value></HeartRateBpm></Trackpoint>`;
+  return `<TrainingCenterDatabase><Activities><Activity Sport="Biking"><Lap><Track>${Array.from({ length: 11 }, (_, second) => point(second)).join('')}</Track></Lap></Activity></Activities></TrainingCenterDatabase>`;
+};
+
+test('a recording of a watch comes in once, and goes out as a file', LONG, async () => {
+  await phone.waitForSelector('#past:not([hidden])', { timeout: SOON });
+  const file = { name: 'ride.tcx', mimeType: 'application/xml', buffer: Buffer.from(ride(Date.now() % 200_000)) };
+  for (const wanted of [/^Ride of .* added/, /^Ride of .* was here already/]) {
+    await phone.setInputFiles('#upload', file);
+    await until(() => words(phone, '#past-result').then((text) => wanted.test(text)), SOON);
+  }
+  const row = phone.locator('#past-list li').filter({ hasText: '0.08 km' }).first();
+  await row.waitFor({ timeout: SOON });
+  const [saved] = await Promise.all([phone.waitForEvent('download', { timeout: SOON }), row.locator('button[data-kind="fit"]').click()]);
+  assert.match(saved.suggestedFilename(), /^workout-[0-9a-f-]{36}\.fit$/);
+  const bytes = await readFile(await saved.path());
+  assert.equal(bytes.subarray(8, 12).toString('latin1'), '.FIT');
+  assert.equal(bytes.readUInt32LE(4) + bytes[0] + 2, bytes.length, 'the file is as long as its header says');
+  if (process.env.SPOTTER_SHOT) await phone.screenshot({ path: `${process.env.SPOTTER_SHOT}/past.png`, fullPage: true });
 });
 
 test('a sticker waits for a second sign, and staff can give it', LONG, async () => {

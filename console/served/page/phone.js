@@ -13,6 +13,7 @@ import { byId, show, text } from '../view/dom.js';
 import { drawEarned } from '../view/earned.js';
 import { drawLink } from '../view/link.js';
 import { loginForm } from '../view/login.js';
+import { drawPast } from '../view/past.js';
 import { drawStopBar } from '../view/stopbar.js';
 import { drawTaking } from '../view/taking.js';
 import { drawTraining } from '../view/training.js';
@@ -97,5 +98,6 @@ function draw() {
   drawTraining();
   drawControls();
   drawEarned();
+  drawPast();
   drawStopBar();
 }

@@ -159,6 +159,9 @@ impl Copy {
         if self.from.starts().await? != self.starts {
             return Err(CopyError::SourceChanged);
         }
+        // What older binaries must know of the rows that were copied.
+        let agrees = self.from.agrees().await?;
+        self.to.raise_agrees(agrees).await?;
         progress::end(&mut self.to).await?;
         self.from.close().await;
         self.to.close().await;

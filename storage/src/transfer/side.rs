@@ -129,6 +129,17 @@ impl Side {
         self.number("select coalesce(max(starts), 0) from node_starts").await
     }
 
+    /// The oldest schema that a binary must know to use this database.
+    pub(super) async fn agrees(&mut self) -> Result<i64, CopyError> {
+        self.number("select coalesce(max(agrees), 0) from schema_versions").await
+    }
+
+    /// No older binary than this may use the database.
+    pub(super) async fn raise_agrees(&mut self, agrees: i64) -> Result<(), CopyError> {
+        let sql = "update schema_versions set agrees = $1 where version = (select max(version) from schema_versions) and agrees < $1";
+        self.wire.conn().execute(DO, sql, &values![agrees]).await.map(drop).map_err(|source| self.failed(source))
+    }
+
     pub(super) async fn count(&mut self, table: &str) -> Result<u64, CopyError> {
         Ok(u64::try_from(self.number(format!("select count(*) from {table}")).await?).unwrap_or_default())
     }
