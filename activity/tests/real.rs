@@ -1,7 +1,5 @@
 //! A file of a real device, held against what another decoder read of them.
 
-#![expect(clippy::unwrap_used, reason = "a test: whatever fails here should end it")]
-
 use activity::{Sport, read};
 use protocol::Field;
 
