@@ -249,7 +249,7 @@ impl Registry {
     /// Forgets a member who was erased.
     pub fn forget_member(&self, member: MemberId) {
         self.members.remove(&member);
-        self.sensors.remove(&member);
+        self.sensors.retain(|(_, of), _| *of != member);
     }
 
     /// The gym that a member's own device reports to. Of one member the last [`SENSORS_MAX`] are known: names of sensors are free, and one that is
