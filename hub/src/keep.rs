@@ -148,11 +148,7 @@ impl Keeper {
 }
 
 /// The key that is there, or a new one.
-fn known(
-    table: &mut Keys,
-    source: &SourceKey,
-    make: impl FnOnce() -> storage::SourceKey,
-) -> Arc<storage::SourceKey> {
+fn known(table: &mut Keys, source: &SourceKey, make: impl FnOnce() -> storage::SourceKey) -> Arc<storage::SourceKey> {
     if let Some(shared) = table.get(source) {
         return shared.clone();
     }
