@@ -21,7 +21,7 @@ const CANARY: &str = "canary-7f3a9c51e2";
 const OLD_AT_MS: i64 = 1_605_312_000_000;
 
 fn strap() -> Arc<SourceKey> {
-    Arc::new(SourceKey::Member(MEMBER, Text::cut(CANARY)))
+    Arc::new(SourceKey::Member(tenant(), MEMBER, Text::cut(CANARY)))
 }
 
 fn set() -> SetDetail {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use protocol::frame::{Totals, WorkoutStage};
 use protocol::text::Text;
-use protocol::{Field, MemberId, WorkoutId};
+use protocol::{Field, WorkoutId};
 use storage::{
     Bucket, Fact, History, Keep, Options, Report, Row, RowWhat, SampleCursor, SampleQuery, SampleRecord, SourceChecksum, SourceKey, Store,
     Whose, WorkoutRange,
@@ -21,7 +21,7 @@ const MINUTE_MS: i64 = 60_000;
 const DAY: Duration = Duration::from_secs(86_400);
 
 pub(crate) fn strap() -> Arc<SourceKey> {
-    Arc::new(SourceKey::Member(MemberId(MEMBER.0), Text::cut("strap:8C3D")))
+    Arc::new(SourceKey::Member(tenant(), MEMBER, Text::cut("strap:8C3D")))
 }
 
 /// Nothing is packed until a case says so.
