@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 
 use protocol::frame::{MachineKind, Role};
 use protocol::text::Text;
-use protocol::{BoardId, MachineId, TenantId};
+use protocol::{BoardId, MachineId, MemberId, TenantId};
 use reqwest::Method;
 use serde_json::{Value, json};
-use storage::MachineRecord;
+use storage::{MachineRecord, MemberRecord};
 use uuid::Uuid;
 
 use super::expect::{Stance, Tally, everybody, expected};
@@ -238,6 +238,13 @@ fn every_route_of_the_document_has_a_row() {
     assert_eq!(tried, documented);
 }
 
+/// A member of the first tenant who may be erased.
+async fn another_member(world: &World) -> MemberId {
+    let member = MemberId(Uuid::now_v7());
+    world.house.node().hub.store.put_members(A.tenant(), &[MemberRecord::new(member)]).await.expect("stored");
+    member
+}
+
 /// A machine of the first gym that may be taken away.
 async fn another_machine(world: &World) -> MachineId {
     let machine = MachineId(Uuid::now_v7());
@@ -299,6 +306,7 @@ async fn try_one(world: &World, tally: &mut Tally, row: &Row, who: (Role, Stance
     let mut target = world.target();
     if wanted && route.starts_with("DELETE") {
         target.link = another_machine(world).await;
+        target.member = another_member(world).await;
         target.board = another_board(world).await;
     }
     let victim = if *seen == Seen::Closed { Some(a_victim(world).await) } else { None };
