@@ -30,6 +30,10 @@ async fn a_member_who_is_erased_while_training_is_gone_at_once_and_stays_gone() 
         gateway.send(sample(seq, 150)).await.expect("sent");
     }
     coach.expect("a reading", |frame| matches!(frame, ServerFrame::Live(live) if live.seq == 20).then_some(())).await.expect("live");
+    // What the workout is made of is committed with its readings, or before them.
+    let stored =
+        |frame: &ServerFrame| matches!(frame, ServerFrame::Ack(ack) if ack.acks.iter().any(|ack| ack.slot == 1 && ack.stored.contains(20)));
+    gateway.expect("an ack", |frame| stored(frame).then_some(())).await.expect("stored");
     let (status, export) = ask(&hub, reqwest::Method::GET, &format!("/v1/members/{}/export", ANNA.0)).await;
     assert_eq!(status, 200);
     assert_eq!(export["health_data"]["workouts"].as_array().map(Vec::len), Some(1), "{export}");
