@@ -58,7 +58,7 @@ impl Store {
     pub async fn erase_member(&self, tenant: TenantId, member: MemberId, by: Option<Uuid>, now_ms: i64) -> Result<Erased, StoreError> {
         let mut gone = Erased::new();
         self.mark_erased(tenant, member, now_ms, &mut gone).await?;
-        self.erase_own_sources(member, &mut gone).await?;
+        self.erase_own_sources(tenant, member, &mut gone).await?;
         let sql = "select distinct r.source, r.boot from workout_ranges r join workouts w on w.workout = r.workout
              where w.member = $1 order by r.source, r.boot";
         for row in self.db.fetch(DO, sql, &values![member]).await? {
@@ -110,9 +110,10 @@ impl Store {
     }
 
     /// The member's own devices, with all that they said.
-    async fn erase_own_sources(&self, member: MemberId, gone: &mut Erased) -> Result<(), StoreError> {
-        let sql = "select source from sources where kind = 'member' and owner = $1 order by source";
-        for row in self.db.fetch(DO, sql, &values![member]).await? {
+    async fn erase_own_sources(&self, tenant: TenantId, member: MemberId, gone: &mut Erased) -> Result<(), StoreError> {
+        // Another tenant may have the same subject. A source without tenant is of a binary before schema 5, and of whom it says.
+        let sql = "select source from sources where kind = 'member' and owner = $1 and tenant in ($2, $3) order by source";
+        for row in self.db.fetch(DO, sql, &values![member, tenant, Uuid::nil()]).await? {
             let source: i64 = row.get(DO, 0)?;
             let sql = "delete from samples where source = $1 and (boot, seq) in
                  (select boot, seq from samples where source = $1 order by boot, seq limit $2)";
