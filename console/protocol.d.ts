@@ -796,6 +796,8 @@ export interface ClientBatch {
 export interface ClientBind {
   /** The run of the source, raised at each of its starts. */
   boot: number;
+  /** Under a claim that the machine keeps: the first number that the source gave in this boot after the machine took it. 1 in a boot that started since. None without a claim, or where the machine does not know. */
+  claim_from_seq?: number | null;
   /** Which clock of this connection stamps `dev_ms`. */
   clock?: number | null;
   /** Readings in the source's buffer that it does not know to be stored. */
@@ -1002,6 +1004,8 @@ export interface ClientMachineFault {
 export interface ClientMachineHello {
   /** The claim it keeps from before the break, if any. */
   claim?: HeldClaim | null;
+  /** What its clock showed when it took the claim that it keeps. None without a claim, or where the clock was started again since. */
+  claim_since_dev_ms?: number | null;
   /** Which clock of this connection stamps its times. */
   clock?: number | null;
   /** The machine; provisioned before and bound to this gateway in the store. */

@@ -55,6 +55,7 @@ fn frames_survive_both_encodings() {
             clock: 0,
             held: [(1, 5)].into_iter().collect(),
             quirk: None,
+            claim_from_seq: None,
         }
         .into(),
         protocol::frame::Claim { req: 1, gym: id.into(), by: ClaimBy::Code(Text::cut("123456")), hand_over: None }.into(),

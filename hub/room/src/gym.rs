@@ -10,6 +10,7 @@ mod beside;
 mod boards;
 mod command;
 mod joins;
+mod kept;
 mod links;
 mod people;
 mod readings;
@@ -36,6 +37,8 @@ use crate::turn::{Head, Turn};
 use crate::visit::Visit;
 use crate::watch::Watchers;
 use crate::workout::Workout;
+
+pub(crate) use kept::Kept;
 
 /// Machines one gym may have: their index is a u16 and a tick must fit a message.
 pub const MACHINES_MAX: usize = 1024;

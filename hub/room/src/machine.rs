@@ -13,6 +13,7 @@ use crate::availability::{Seen, availability};
 use crate::claim::Asking;
 use crate::classes::Classes;
 use crate::control::Controls;
+use crate::gym::Kept;
 use crate::input::{MachineRecord, SourceKey};
 use crate::stop::Stops;
 use crate::turn::Head;
@@ -127,6 +128,8 @@ pub(crate) struct Machine {
     /// The newest fence whose claim is known to be over: it does not come back, whatever the machine kept.
     pub(crate) ended_fence: u64,
     pub(crate) hold: Option<Hold>,
+    /// The claim that it said it kept; counts while it is the one that stands.
+    pub(crate) kept: Option<Kept>,
     pub(crate) asking: Option<Asking>,
     pub(crate) motion: Motion,
     /// Sensors heard, by the index that live values carry.
@@ -156,6 +159,7 @@ impl Machine {
             fence,
             ended_fence,
             hold: None,
+            kept: None,
             asking: None,
             motion: Motion::default(),
             sources: Vec::new(),
@@ -217,6 +221,7 @@ impl Machine {
         }
         self.link = Link::Up { session, clock: hello.clock };
         self.facts = Some(Facts { powered: hello.model.powered, screen: hello.screen, ranges: hello.ranges });
+        self.kept = hello.claim.map(|claim| Kept { fence: claim.fence, since_dev_ms: hello.claim_since_dev_ms });
         self.status = Some(hello.state);
         self.cause = Cause::Unknown;
         self.user_present = hello.user_present;

@@ -47,6 +47,8 @@ pub struct Source {
     pub clock: u16,
     /// What may be forgotten; packed by [`crate::ack::AckClock::pack`].
     pub acks: Acks,
+    /// The first number under the claim that its machine keeps, by its own word.
+    pub claim_from_seq: Option<u32>,
     /// In its buffer at bind: comes as backfill.
     held: SeqRanges,
     time: BootClock,
@@ -77,6 +79,7 @@ impl Source {
             nonce: bind.nonce,
             clock: bind.clock,
             acks: Acks::default(),
+            claim_from_seq: bind.claim_from_seq,
             held: bind.held.clone(),
             time: BootClock::default(),
             decoder: Decoder::new(bind.quirk.as_deref().map_or(Quirks::NONE, Quirks::of_device)),

@@ -16,6 +16,7 @@ mod tell;
 mod totals;
 
 use protocol::frame::{EventBody, SetDetail, Totals, WorkoutSnapshot, WorkoutStage};
+use protocol::limits::SEAL_AFTER_MS;
 use protocol::text::Text;
 use protocol::{Epoch, EventId, Field, GymId, MachineId, MemberId, Reading, RoomName, VisitId, WorkoutId};
 pub use tell::sealed_event;
@@ -36,6 +37,11 @@ use crate::source::Taken;
 const SOURCES_MAX: usize = 64;
 /// *Saved* marks are told this often.
 const SAVED_EVERY_MS: i64 = 1_000;
+/// A better guess of the start is told where it is so much earlier.
+const START_GRAIN_MS: i64 = 500;
+/// A start of the store is corrected where it is later than its machine says by more than a clock pair is wrong, and a tenth of its age: drift.
+const START_ERROR_MS: i64 = 5_000;
+const START_DRIFT: i64 = 10;
 /// Fields that show that somebody moves.
 const MOVES: [Field; 5] = [Field::Speed, Field::Cadence, Field::Power, Field::StrokeRate, Field::StepRate];
 
@@ -62,6 +68,17 @@ pub struct WorkoutSeed {
     pub ceiling_bpm: Option<u16>,
 }
 
+/// Who says when it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// This hub granted the claim.
+    Seen,
+    /// The store.
+    Stored,
+    /// Nobody: a machine kept the claim, and its clock and its earliest reading tell better than the time of the restart.
+    Guessed,
+}
+
 /// Where it runs now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Station {
@@ -84,6 +101,7 @@ pub struct Workout {
     station: Station,
     life: Life,
     stage: WorkoutStage,
+    start: Start,
     paused: bool,
     stretches: Vec<Stretch>,
     ring: Ring,
@@ -110,6 +128,7 @@ impl Workout {
             station,
             life,
             stage,
+            start: Start::Seen,
             paused: false,
             stretches: Vec::new(),
             ring: Ring::default(),
@@ -137,6 +156,7 @@ impl Workout {
         let ended_at_ms = record.ended_at_ms.unwrap_or(now.at_ms);
         let life = if ended { Life::Ended { at_ms: ended_at_ms, mono_ms: now.mono_ms, asked_mono_ms: None } } else { Life::Running };
         let mut workout = Self::new(seed, station, life, record.stage, now);
+        workout.start = Start::Stored;
         workout.stretches = record
             .ranges
             .iter()
@@ -156,6 +176,26 @@ impl Workout {
         workout.stage = workout.stage_now();
         workout.frozen_mono_ms = (workout.stage == WorkoutStage::Interrupted).then_some(now.mono_ms);
         workout
+    }
+
+    /// It began before a restart, with a claim that only its machine remembers.
+    pub(crate) const fn start_is_guessed(&mut self) {
+        self.start = Start::Guessed;
+    }
+
+    /// It began at this time at the latest, by its machine. Counts where nobody here saw it begin, and no more than a day back.
+    pub(crate) fn started_by(&mut self, at_ms: i64, now: Now, out: &mut Vec<Effect>) {
+        let at_ms = at_ms.max(now.at_ms - SEAL_AFTER_MS);
+        let error_ms = match self.start {
+            Start::Seen => return,
+            Start::Guessed => START_GRAIN_MS,
+            // Perhaps a guess from before another kill. A device's clock is no better than this.
+            Start::Stored => START_ERROR_MS + (now.at_ms - self.seed.started_at_ms) / START_DRIFT,
+        };
+        if at_ms.saturating_add(error_ms) <= self.seed.started_at_ms {
+            self.seed.started_at_ms = at_ms;
+            self.persist(out);
+        }
     }
 
     /// Takes what one of its sources said, to show, to count and to chart. Returns whether it belongs: what was read after the end does not.
@@ -178,6 +218,7 @@ impl Workout {
             self.persist_range(index, out);
         }
         if new {
+            self.started_by(taken.corrected_at_ms, now, out);
             self.count(index, taken, now, out);
         }
         self.restage(now, out);

@@ -126,6 +126,7 @@ async fn a_device_speaks_for_its_own_machines_alone() {
         clock: 0,
         held: SeqRanges::new(),
         quirk: None,
+        claim_from_seq: None,
     };
     gateway.send(bind).await.expect("sent");
     let refused = gateway.expect("a refusal", error).await.expect("refused");

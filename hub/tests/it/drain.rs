@@ -37,7 +37,7 @@ async fn other_bike(hub: &TestHub, gateway: &mut Peer) -> String {
     });
     let code = code.await.expect("a code");
     let (sensor, held) = (Text::cut("ftms"), SeqRanges::new());
-    let bind = Bind { slot: 2, machine: Some(OTHER_BIKE), sensor, boot: 1, nonce: 8, clock: 0, held, quirk: None };
+    let bind = Bind { slot: 2, machine: Some(OTHER_BIKE), sensor, boot: 1, nonce: 8, clock: 0, held, quirk: None, claim_from_seq: None };
     gateway.send(bind).await.expect("sent");
     gateway.expect("bound", |frame| matches!(frame, ServerFrame::Bound(bound) if bound.slot == 2).then_some(())).await.expect("bound");
     code

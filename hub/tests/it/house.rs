@@ -147,8 +147,17 @@ impl TestHub {
             .expect("show_code", |frame| if let ServerFrame::ShowCode(show) = frame { Some(show.code.to_string()) } else { None })
             .await
             .expect("a code");
-        let bind =
-            Bind { slot: 1, machine: Some(BIKE), sensor: Text::cut("ftms"), boot, nonce: 7, clock: 0, held: SeqRanges::new(), quirk: None };
+        let bind = Bind {
+            slot: 1,
+            machine: Some(BIKE),
+            sensor: Text::cut("ftms"),
+            boot,
+            nonce: 7,
+            clock: 0,
+            held: SeqRanges::new(),
+            quirk: None,
+            claim_from_seq: None,
+        };
         gateway.send(bind).await.expect("sent");
         gateway.expect("bound", |frame| matches!(frame, ServerFrame::Bound(_)).then_some(())).await.expect("bound");
         (gateway, code)
@@ -215,6 +224,7 @@ pub(crate) fn bike_hello() -> MachineHello {
         clock: 0,
         ranges: Some(ControlRanges { power_w: Some((25, 400)), ..ControlRanges::default() }),
         screen: true,
+        claim_since_dev_ms: None,
     }
 }
 

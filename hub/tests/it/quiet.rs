@@ -54,7 +54,17 @@ async fn a_run(bench: &Bench) -> Vec<String> {
     link.send(protocol::frame::MachineHello { machine, ..bike_hello() }).await.expect("sent");
     let code = link.expect("show_code", |frame| if let ServerFrame::ShowCode(show) = frame { Some(show.code.clone()) } else { None }).await;
     let held = SeqRanges::new();
-    let bind = Bind { slot: 1, machine: Some(machine), sensor: Text::cut("ftms"), boot: 1, nonce: 7, clock: 0, held, quirk: None };
+    let bind = Bind {
+        slot: 1,
+        machine: Some(machine),
+        sensor: Text::cut("ftms"),
+        boot: 1,
+        nonce: 7,
+        clock: 0,
+        held,
+        quirk: None,
+        claim_from_seq: None,
+    };
     link.send(bind).await.expect("sent");
     let fault = MachineFault { machine, code: Text::cut("E1"), severity: Severity::Notice, subsystem: None, text: Some(Text::cut(FORGED)) };
     link.send(fault).await.expect("sent");

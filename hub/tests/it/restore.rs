@@ -69,7 +69,17 @@ async fn a_backup_comes_back_and_the_gateways_fill_what_it_missed() {
     let mut gateway = hub.peer(Role::Gateway, GATEWAY.0).await;
     gateway.send(MachineHello { ..bike_hello() }).await.expect("sent");
     let held = SeqRanges::from_iter([(1, 300)]);
-    let bind = Bind { slot: 1, machine: Some(BIKE), sensor: Text::cut("ftms"), boot: 1, nonce: 7, clock: 0, held, quirk: None };
+    let bind = Bind {
+        slot: 1,
+        machine: Some(BIKE),
+        sensor: Text::cut("ftms"),
+        boot: 1,
+        nonce: 7,
+        clock: 0,
+        held,
+        quirk: None,
+        claim_from_seq: None,
+    };
     gateway.send(bind).await.expect("sent");
     let asked = |frame: &ServerFrame| if let ServerFrame::Resend(asked) = frame { Some((asked.from, asked.to)) } else { None };
     let (from, to) = gateway.expect("resend", asked).await.expect("asked");

@@ -37,7 +37,17 @@ async fn ask(address: SocketAddr) -> std::io::Result<String> {
 async fn bike_again(hub: &TestHub, held: SeqRanges, kept: Option<HeldClaim>) -> Peer {
     let mut gateway = hub.peer(Role::Gateway, GATEWAY.0).await;
     gateway.send(MachineHello { claim: kept, ..bike_hello() }).await.expect("sent");
-    let bind = Bind { slot: 1, machine: Some(BIKE), sensor: Text::cut("ftms"), boot: 1, nonce: 7, clock: 0, held, quirk: None };
+    let bind = Bind {
+        slot: 1,
+        machine: Some(BIKE),
+        sensor: Text::cut("ftms"),
+        boot: 1,
+        nonce: 7,
+        clock: 0,
+        held,
+        quirk: None,
+        claim_from_seq: None,
+    };
     gateway.send(bind).await.expect("sent");
     gateway.expect("bound", |frame| matches!(frame, ServerFrame::Bound(_)).then_some(())).await.expect("bound");
     gateway

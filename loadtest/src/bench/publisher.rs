@@ -100,12 +100,22 @@ fn hello(machine: MachineId) -> MachineHello {
         powered: false,
     };
     let (state, user_present) = (MachineStatus::Active, Some(true));
-    MachineHello { machine, model, state, user_present, claim: None, clock: 0, ranges: None, screen: false }
+    MachineHello { machine, model, state, user_present, claim: None, clock: 0, ranges: None, screen: false, claim_since_dev_ms: None }
 }
 
 fn bind(slot: u16, machine: MachineId, nonce: u32) -> Bind {
     let sensor = Text::cut("ftms");
-    Bind { slot, machine: Some(machine), sensor, boot: 1, nonce, clock: 0, held: protocol::SeqRanges::new(), quirk: None }
+    Bind {
+        slot,
+        machine: Some(machine),
+        sensor,
+        boot: 1,
+        nonce,
+        clock: 0,
+        held: protocol::SeqRanges::new(),
+        quirk: None,
+        claim_from_seq: None,
+    }
 }
 
 async fn listen(mut reader: LightReader, writer: LightWriter, news: mpsc::Sender<ServerFrame>, started: Instant) -> anyhow::Result<()> {

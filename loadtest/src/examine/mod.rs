@@ -270,6 +270,7 @@ impl Examiner {
     fn claim_held(&mut self, held: &ClaimHeld) {
         self.try_rule(Rule::ClaimHeld);
         self.programme.heard(&Awaited::ClaimHeld);
+        self.books.claim_taken(held.machine);
         if self.claim.is_none_or(|(machine, claim)| machine != held.machine || claim.fence != held.fence) {
             self.find(Rule::ClaimHeld, format!("{} says that it keeps fence {}, which nobody gave it", held.machine, held.fence));
         }

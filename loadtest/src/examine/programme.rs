@@ -176,6 +176,7 @@ fn take(examiner: &mut Examiner, step: Step, now_ms: i64) {
             if let Some((machine, _)) = first_machine(examiner) {
                 let claim = HeldClaim { member: MemberId(Uuid::now_v7()), fence: FENCE, workout: WorkoutId(Uuid::now_v7()) };
                 examiner.claim = Some((machine, claim));
+                examiner.books.claim_sent(machine);
                 examiner.programme.awaited.push((Awaited::ClaimHeld, Rule::ClaimHeld, now_ms + 1_000));
                 examiner.out.push(ClaimSet { machine, claim }.into());
             }

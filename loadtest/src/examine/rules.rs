@@ -40,4 +40,5 @@ rules! {
     "G18" ComesBack "After a break the gateway connects again within 30 s.";
     "G19" Decodable "Every frame decodes, within its limits.";
     "G20" Proves "A device that is enrolled answers each challenge with a signature that fits it.";
+    "G21" ClaimFrom "Under a claim that is kept through a break, bind tells from which number on it counts.";
 }

@@ -43,11 +43,22 @@ struct Book {
     live_since_hold: Option<bool>,
 }
 
+/// The claim that was given to a machine, and how far its sources were.
+#[derive(Debug)]
+struct Claimed {
+    machine: MachineId,
+    /// The newest number of each boot when the claim was sent.
+    before: BTreeMap<Key, u32>,
+    /// And when it was answered.
+    taken: Option<BTreeMap<Key, u32>>,
+}
+
 /// All boots, and which slot stands for which.
 #[derive(Debug, Default)]
 pub(super) struct SlotBook {
     books: BTreeMap<Key, Book>,
     slots: BTreeMap<u16, Key>,
+    claimed: Option<Claimed>,
     clocks: HashMap<u16, i64>,
     readings: u64,
 }
@@ -85,6 +96,9 @@ impl SlotBook {
         if let Some((boot, nonce)) = older.filter(|(_, nonce)| *nonce == bind.nonce) {
             noted.push((Rule::BootAndNonce, Some(format!("boot {} has the nonce {nonce} of boot {boot}", bind.boot))));
         }
+        if again {
+            noted.extend(self.claim_from(&bind, &key));
+        }
         let new = !self.books.contains_key(&key);
         let book = self.books.entry(key).or_default();
         if !new && book.nonce != bind.nonce {
@@ -107,6 +121,41 @@ impl SlotBook {
         book.asked.clear();
         (book.asking, book.live_since_bind, book.live_since_hold) = (None, false, None);
         noted
+    }
+
+    /// A machine is given a claim.
+    pub(super) fn claim_sent(&mut self, machine: MachineId) {
+        self.claimed = Some(Claimed { machine, before: self.newest_of(machine), taken: None });
+    }
+
+    /// The machine says that it took the claim.
+    pub(super) fn claim_taken(&mut self, machine: MachineId) {
+        let newest = self.newest_of(machine);
+        if let Some(claimed) = self.claimed.as_mut().filter(|claimed| claimed.machine == machine) {
+            claimed.taken.get_or_insert(newest);
+        }
+    }
+
+    fn newest_of(&self, machine: MachineId) -> BTreeMap<Key, u32> {
+        let own = self.books.iter().filter(|(key, _)| key.0 == Some(machine));
+        own.map(|(key, book)| (key.clone(), book.heard.max())).collect()
+    }
+
+    /// What came before the claim was sent was numbered before the machine took it; what comes after its answer, after.
+    fn claim_from(&self, bind: &Bind, key: &Key) -> Option<Noted> {
+        let claimed = self.claimed.as_ref().filter(|claimed| Some(claimed.machine) == bind.machine)?;
+        let taken = claimed.taken.as_ref()?;
+        let sensor = |of: &&Key| (of.0, &of.1) == (key.0, &key.1);
+        let (least, most) = match (claimed.before.get(key), taken.get(key)) {
+            (before, Some(most)) => (before.copied().unwrap_or(0) + 1, most + 1),
+            // A boot since then is under the claim from its first number on.
+            (_, None) if taken.keys().filter(sensor).all(|of| of.2 < key.2) => (1, 1),
+            (_, None) => return None,
+        };
+        let told = bind.claim_from_seq;
+        let wrong = !told.is_some_and(|from_seq| (least..=most).contains(&from_seq));
+        let seen = || format!("slot {}: the claim counts from {told:?}, not from {least} to {most}", bind.slot);
+        Some((Rule::ClaimFrom, wrong.then(seen)))
     }
 
     /// One frame of readings, or of what is lost.

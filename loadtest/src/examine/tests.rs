@@ -96,6 +96,17 @@ fn a_gateway_that_forgets_its_claim_and_its_nonce_is_told() {
 }
 
 #[test]
+fn a_gateway_that_does_not_know_from_which_number_its_claim_counts_is_told() {
+    for wrong in [None, Some(1)] {
+        let examiner = examine(|frame| match frame {
+            ClientFrame::Bind(bind) => Some(protocol::frame::Bind { claim_from_seq: wrong, ..bind }.into()),
+            other => Some(other),
+        });
+        assert_eq!(broken(&examiner), [Rule::ClaimFrom], "{:?}", examiner.findings());
+    }
+}
+
+#[test]
 fn a_gateway_that_is_deaf_to_stops_and_clocks_is_told() {
     let examiner = examine(|frame| match frame {
         ClientFrame::StopAnswer(_) | ClientFrame::Clock(_) => None,

@@ -142,6 +142,8 @@ pub struct Machine {
     state: MachineStatus,
     user_present: bool,
     claim: Option<HeldClaim>,
+    /// What its clock showed when it took the claim; none where the clock was started again since.
+    claim_since_dev_ms: Option<i64>,
     code: Option<(Text<16>, i64)>,
     console: Console,
     play: Option<Play>,
@@ -164,6 +166,7 @@ impl Machine {
             state: MachineStatus::Idle,
             user_present: false,
             claim: None,
+            claim_since_dev_ms: None,
             code: None,
             console,
             play: None,
@@ -232,7 +235,11 @@ impl Machine {
     /// Goes on after a reboot: the new boot counts by the new clock, what is played goes on where it was.
     pub(super) fn restart(&mut self, clock: DeviceClock, source: Source) {
         self.clock = clock;
+        self.claim_since_dev_ms = None;
         self.sources.push(source);
+        if let Some(source) = self.sources.last_mut().filter(|_| self.claim.is_some()) {
+            source.claim_begins();
+        }
         if let Some(play) = &mut self.play {
             play.started_dev_ms = clock.at(play.started_ms);
         }
@@ -242,7 +249,8 @@ impl Machine {
     pub(super) fn with_old_buffers(&self) -> Self {
         let mut old = self.clone();
         old.sources = self.sources.iter().map(Source::with_old_buffer).collect();
-        (old.claim, old.code, old.play, old.lifting, old.resting) = (None, None, None, None, None);
+        (old.claim, old.claim_since_dev_ms, old.code, old.play, old.lifting, old.resting) = (None, None, None, None, None, None);
+        old.sources.iter_mut().for_each(Source::forget_claim);
         (old.state, old.user_present) = (MachineStatus::Idle, false);
         old
     }
@@ -257,10 +265,19 @@ impl Machine {
             clock: self.index,
             ranges: self.spec.ranges,
             screen: self.spec.screen,
+            claim_since_dev_ms: self.claim_since_dev_ms,
         }
     }
 
-    pub(super) fn keep_claim(&mut self, claim: Option<HeldClaim>, out: &mut Vec<ClientFrame>) {
+    /// Keeps a claim, and with it from which number of the running boot and since when it counts. The same again changes neither.
+    pub(super) fn keep_claim(&mut self, claim: Option<HeldClaim>, now_ms: i64, out: &mut Vec<ClientFrame>) {
+        if claim.map(|claim| claim.fence) != self.claim.map(|claim| claim.fence) {
+            self.sources.iter_mut().for_each(Source::forget_claim);
+            self.claim_since_dev_ms = claim.map(|_| self.clock.at(now_ms));
+            if let Some(source) = self.sources.last_mut().filter(|_| claim.is_some()) {
+                source.claim_begins();
+            }
+        }
         self.claim = claim;
         if let Some(claim) = claim {
             self.code = None;
@@ -270,6 +287,10 @@ impl Machine {
 
     pub(super) fn clear_claim(&mut self, fence: u64) {
         self.claim = self.claim.filter(|claim| claim.fence > fence);
+        if self.claim.is_none() {
+            self.claim_since_dev_ms = None;
+            self.sources.iter_mut().for_each(Source::forget_claim);
+        }
     }
 
     pub(super) fn show_code(&mut self, code: Text<16>, until_ms: i64) {

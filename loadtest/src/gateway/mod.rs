@@ -301,11 +301,11 @@ impl Gateway {
                     self.counts.claims_lost += 1;
                 }
                 if machine.claim() != ready.claim {
-                    machine.keep_claim(ready.claim, out);
+                    machine.keep_claim(ready.claim, now_ms, out);
                 }
             }
             ServerFrame::ShowCode(show) => machine.show_code(show.code.clone(), now_ms + i64::from(show.life_ms)),
-            ServerFrame::ClaimSet(set) if machine.obeys(set.claim.fence) => machine.keep_claim(Some(set.claim), out),
+            ServerFrame::ClaimSet(set) if machine.obeys(set.claim.fence) => machine.keep_claim(Some(set.claim), now_ms, out),
             ServerFrame::ClaimClear(clear) => machine.clear_claim(clear.fence),
             ServerFrame::Command(command) => {
                 let now_dev_ms = machine.clock.at(now_ms);

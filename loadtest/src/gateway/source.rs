@@ -68,6 +68,8 @@ pub struct Source {
     boot: u32,
     nonce: u32,
     last_seq: u32,
+    /// The first number under the claim that the machine keeps.
+    claim_from_seq: Option<u32>,
     buffer: VecDeque<Held>,
     buffer_max: usize,
     stored: SeqRanges,
@@ -98,6 +100,7 @@ impl Source {
             boot,
             nonce,
             last_seq: 0,
+            claim_from_seq: None,
             buffer: VecDeque::new(),
             buffer_max: buffer_max.max(1),
             stored: SeqRanges::new(),
@@ -186,6 +189,16 @@ impl Source {
         self.stored.missing(1, self.last_seq).difference(&self.lost).is_empty() || self.last_seq == 0
     }
 
+    /// The machine took a claim: what is numbered from now on is under it. In a boot that starts under a claim, that is everything.
+    pub(super) fn claim_begins(&mut self) {
+        self.claim_from_seq = self.last_seq.checked_add(1);
+    }
+
+    /// The claim is over, or this boot was before it.
+    pub(super) fn forget_claim(&mut self) {
+        self.claim_from_seq = None;
+    }
+
     /// Numbers an item, keeps it, and sends it if the slot stands.
     pub fn record(&mut self, dev_ms: i64, item: Item, out: &mut Vec<ClientFrame>) -> u32 {
         self.last_seq += 1;
@@ -226,6 +239,7 @@ impl Source {
             clock: self.clock,
             held: told,
             quirk: None,
+            claim_from_seq: self.claim_from_seq,
         }
     }
 

@@ -31,6 +31,9 @@ pub struct MachineHello {
     /// Has a screen that can show a one-time code.
     #[serde(default)]
     pub screen: bool,
+    /// What its clock showed when it took the claim that it keeps. None without a claim, or where the clock was started again since.
+    #[serde(default)]
+    pub claim_since_dev_ms: Option<i64>,
 }
 
 /// What it is.

@@ -34,6 +34,10 @@ pub struct Bind {
     /// Vendor, model and firmware as `vendor/model/firmware`, for the quirk table; read with `ftms.raw` only.
     #[serde(default)]
     pub quirk: Option<Text<96>>,
+    /// Under a claim that the machine keeps: the first number that the source gave in this boot after the machine took it. 1 in a boot that
+    /// started since. None without a claim, or where the machine does not know.
+    #[serde(default)]
+    pub claim_from_seq: Option<u32>,
 }
 
 /// Frees a slot.

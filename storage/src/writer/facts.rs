@@ -107,7 +107,8 @@ async fn write(conn: &mut Conn<'_>, known: &Known, fact: &Fact) -> Result<(), St
         }
         Fact::Workout { workout, gym, member, visit, stage, started_at_ms, ended_at_ms } => (
             "insert into workouts (workout, gym, member, visit, stage, started_at_ms, ended_at_ms) values ($1, $2, $3, $4, $5, $6, $7)
-             on conflict (workout) do update set stage = excluded.stage, ended_at_ms = coalesce(excluded.ended_at_ms, workouts.ended_at_ms)
+             on conflict (workout) do update set stage = excluded.stage, ended_at_ms = coalesce(excluded.ended_at_ms, workouts.ended_at_ms),
+             started_at_ms = case when excluded.started_at_ms < workouts.started_at_ms then excluded.started_at_ms else workouts.started_at_ms end
              where workouts.stage <> 'sealed' and (workouts.stage <> 'ended' or excluded.stage in ('ended', 'sealed'))",
             values![*workout, *gym, *member, *visit, word(stage), *started_at_ms, *ended_at_ms].into(),
         ),

@@ -102,7 +102,11 @@ impl Gym {
         let stored = machine.record.claim.is_some_and(|stored| stored.fence == claim.fence);
         // What the store did not get to know before the restart is believed of the claim, but not that it may move a motor.
         let may_control = if stored { machine.record.may_control } else { machine.facts.is_some_and(|facts| !facts.powered) };
+        let known = self.workouts.contains_key(&claim.workout);
         self.hold(turn, id, claim, may_control, None);
+        if let Some(workout) = self.workouts.get_mut(&claim.workout).filter(|_| !known) {
+            workout.start_is_guessed();
+        }
     }
 
     pub(super) fn claim_held(&mut self, turn: &mut Turn<'_>, session: SessionId, held: &ClaimHeld) {

@@ -206,8 +206,10 @@ impl Gym {
 
     pub(super) fn clock(&mut self, turn: &mut Turn<'_>, session: SessionId, clock: &Clock, answered_at_ms: i64) {
         let Some(connection) = self.connections.get_mut(&session) else { return };
-        if let Some(device) = connection.clocks.get_mut(&clock.clock) {
-            device.pair(clock, answered_at_ms, turn.now);
+        if let Some(device) = connection.clocks.get_mut(&clock.clock)
+            && device.pair(clock, answered_at_ms, turn.now)
+        {
+            self.kept_since(turn, session, clock.clock);
         }
     }
 

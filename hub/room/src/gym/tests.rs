@@ -12,6 +12,8 @@ mod controls;
 mod extreme;
 #[cfg_attr(fuzzing, allow(dead_code, reason = "logs are replayed by tests"))]
 pub(super) mod hours;
+#[cfg(test)]
+mod kept;
 #[cfg_attr(fuzzing, allow(dead_code, reason = "the fuzzer plays hours only"))]
 mod kit;
 #[cfg(test)]

@@ -118,17 +118,32 @@ impl Gym {
     }
 
     /// From the next reading on, a source contributes; a boot that came after one that did contributes whole. Where the source
-    /// stands is not known before it read something on its connection: then it begins with that ([`Self::joins`]).
+    /// stands is not known before it read something on its connection: then it begins with that ([`Self::joins`]), unless its machine kept
+    /// from which number on its claim counts.
     fn attach(&mut self, turn: &mut Turn<'_>, handle: SourceHandle, id: WorkoutId) {
         let (Some(source), Some(workout)) = (self.sources.get(&handle), self.workouts.get(&id)) else { return };
         let rebooted = (0..source.boot).rev().take(8).any(|boot| workout.stretches_of(&source.key, boot).next().is_some());
-        let from_seq = if rebooted { Some(1) } else { source.next_seq() };
+        let claimed = self.claimed_from(source);
+        let from_seq = claimed.or(if rebooted { Some(1) } else { source.next_seq() });
         if let Some(from_seq) = from_seq
             && let Some(mut source) = self.sources.remove(&handle)
         {
-            self.attach_from(turn, &mut source, id, from_seq, false);
+            let began = self.attach_from(turn, &mut source, id, from_seq, false);
+            if claimed.is_some() {
+                self.attach_claimed(turn, &mut source, id, from_seq, began.is_some());
+            }
             self.sources.insert(handle, source);
         }
+    }
+
+    /// A machine said from which number on its claim counts. What it holds of that belongs, also before what is known of the stretch.
+    fn attach_claimed(&mut self, turn: &mut Turn<'_>, source: &mut Source, id: WorkoutId, from_seq: u32, began: bool) {
+        let Some(workout) = self.workouts.get_mut(&id).filter(|workout| runs(workout)) else { return };
+        if !began {
+            let Some(index) = workout.reaches_claim(&source.key, source.boot, from_seq, turn.out) else { return };
+            source.begin(from_seq, id, index);
+        }
+        workout.link_back(&source.key, source.boot, &source.still_held(), turn.now, turn.out);
     }
 
     fn attach_from(

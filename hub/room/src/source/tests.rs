@@ -26,6 +26,7 @@ fn source(held: &[(u32, u32)]) -> Source {
         clock: 0,
         held: held.iter().copied().collect(),
         quirk: None,
+        claim_from_seq: None,
     };
     Source::new(SourceHandle(1), SessionId(Uuid::nil()), key, &bind)
 }

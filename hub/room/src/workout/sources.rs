@@ -45,6 +45,21 @@ impl Workout {
         Some(index)
     }
 
+    /// The stretch that goes on takes what was read before it under the same claim. Returns its index where that is news.
+    pub fn reaches_claim(&mut self, key: &SourceKey, boot: u32, from_seq: u32, out: &mut Vec<Effect>) -> Option<u16> {
+        let open = |stretch: &Stretch| stretch.is_of(key, boot) && stretch.close == Close::Open;
+        let index = self.stretches.iter().rposition(open)?;
+        let own_end = self.stretches.iter().filter(|stretch| stretch.is_of(key, boot) && !open(stretch)).map(Stretch::to_seq).max();
+        let from_seq = own_end.map_or(from_seq, |to_seq| from_seq.max(to_seq.saturating_add(1)));
+        if self.stretches[index].from_seq <= from_seq {
+            return None;
+        }
+        self.stretches[index].from_seq = from_seq;
+        let index = u16::try_from(index).ok()?;
+        self.persist_range(index, out);
+        Some(index)
+    }
+
     /// Stretches of a source in one boot: (index, from seq, to seq). A source that is bound again goes on in them.
     pub fn stretches_of(&self, key: &SourceKey, boot: u32) -> impl Iterator<Item = (u16, u32, u32)> {
         let of = move |(_, stretch): &(usize, &Stretch)| stretch.is_of(key, boot);

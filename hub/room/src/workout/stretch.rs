@@ -185,7 +185,13 @@ impl Stretch {
     pub(super) fn end(&mut self, to_seq: u32, at_ms: i64) {
         match (self.close, self.link) {
             (Close::Open, Link::Up) if self.is_sure => self.close_at(to_seq.max(self.newest_seq)),
-            (Close::Open, Link::Up | Link::Lost) => self.close = Close::ByTime { ended_at_ms: at_ms, below: u32::MAX },
+            (Close::Open, link) => {
+                // What it held when it was bound, it had read before: whatever the clock of that boot says.
+                if link == Link::Up {
+                    self.newest_seq = self.newest_seq.max(self.pending.max());
+                }
+                self.close = Close::ByTime { ended_at_ms: at_ms, below: u32::MAX };
+            }
             (Close::At(_) | Close::ByTime { .. }, _) => (),
         }
     }

@@ -66,7 +66,8 @@ impl Workout {
         out.push(Effect::Tell(Tell::Member { member: self.seed.member, input }));
     }
 
-    pub(super) fn tell_stage(&mut self, now: Now, out: &mut Vec<Effect>) {
+    /// Tells the store how it stands.
+    pub(super) fn persist(&self, out: &mut Vec<Effect>) {
         let ended_at_ms = match self.life {
             Life::Running => None,
             Life::Ended { at_ms, .. } | Life::Sealed { at_ms, .. } => Some(at_ms),
@@ -80,6 +81,10 @@ impl Workout {
             started_at_ms: self.seed.started_at_ms,
             ended_at_ms,
         }));
+    }
+
+    pub(super) fn tell_stage(&mut self, now: Now, out: &mut Vec<Effect>) {
+        self.persist(out);
         let body = EventBody::Workout { workout: self.seed.workout, stage: self.stage, machine: self.station.machine };
         let id = self.cause(format_args!("stage:{:?}:{:?}:{}:{}", self.stage, self.station.machine, now.at_ms, self.log.offset()));
         self.tell_everywhere(id, body, now, out);

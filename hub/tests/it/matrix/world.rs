@@ -328,7 +328,7 @@ pub(super) fn hello_of(machine: MachineId) -> MachineHello {
 /// A source of a machine, or of the subject's own device, named by its slot.
 pub(super) fn bind_of(slot: u16, machine: Option<MachineId>) -> Bind {
     let sensor = Text::cut(&format!("sensor {slot}"));
-    Bind { slot, machine, sensor, boot: 1, nonce: 7, clock: slot, held: SeqRanges::new(), quirk: None }
+    Bind { slot, machine, sensor, boot: 1, nonce: 7, clock: slot, held: SeqRanges::new(), quirk: None, claim_from_seq: None }
 }
 
 pub(super) async fn provision(house: &TestHub, side: Side) {

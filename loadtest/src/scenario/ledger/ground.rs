@@ -152,17 +152,6 @@ impl Ground {
         self.floor.begin(SPEED);
     }
 
-    /// Waits until the store knows whose readings are whose. A stretch of a workout that the hub took down less than a commit ago is
-    /// forgotten with it: its readings are stored and belong to nobody (`docs/ARCHITECTURE.md`).
-    pub(super) async fn owned(&self) -> anyhow::Result<()> {
-        let (database, began) = (self.bench.database().await?, Instant::now());
-        while database.count("select count(*) from workout_ranges").await? < self.floor.stands.len() as i64 {
-            anyhow::ensure!(began.elapsed() < PATIENCE, "the first stretches of the workouts were not stored within {PATIENCE:?}");
-            sleep(LOOK_EVERY).await;
-        }
-        Ok(())
-    }
-
     /// SIGKILL, and the hub again on the same store and port. Returns the instant of the kill.
     pub(super) async fn kill_and_run(&mut self) -> anyhow::Result<Instant> {
         let killed = Instant::now();

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use protocol::frame::{Claim, ClaimBy, ClaimState, Claimed, EventBody, Release, Role, Snapshot, Totals};
 use protocol::limits::STALE_MS;
 use protocol::text::Text;
-use protocol::{MachineId, RoomName, ServerFrame, WorkoutId};
+use protocol::{ErrorCode, MachineId, RoomName, ServerFrame, WorkoutId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,8 @@ use crate::peer::{Options, Peer, PeerError};
 
 const CODE_WAIT: Duration = Duration::from_secs(20);
 const COME_BACK: Duration = Duration::from_millis(250);
+/// A hub that has just started hears of a claim that it had not stored from the machine: until then the phone asks again, as the page does.
+const CLAIM_WAIT: Duration = Duration::from_secs(5);
 /// After the workouts are over: giving back, and hearing that the workout is sealed.
 const END_WAIT: Duration = Duration::from_secs(100);
 
@@ -58,6 +60,8 @@ pub(in crate::scenario) struct Training {
     claimed: Claimed,
     workout: WorkoutId,
     newest: HashMap<u16, u32>,
+    /// Since when the hub does not know of the claim.
+    early: Option<Instant>,
     seen: Seen,
     released: bool,
     /// Whether the database is away now: live values are then counted apart.
@@ -87,7 +91,8 @@ impl Training {
         let seen = Seen { machine: Some(stand.machine), workout: Some(workout), ..Seen::default() };
         let (newest, released, away, on) = (HashMap::new(), false, floor.away.clone(), floor.phones_on.clone());
         on.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { peer: Some(peer), again, machine: stand.machine, gateway, claimed, workout, newest, seen, released, away, on })
+        let (peer, machine, early) = (Some(peer), stand.machine, None);
+        Ok(Self { peer, again, machine, gateway, claimed, workout, newest, early, seen, released, away, on })
     }
 
     /// Follows the workout until it is sealed, through every break.
@@ -132,7 +137,20 @@ impl Training {
         }
     }
 
+    /// The hub does not know of the claim yet: the phone comes back to ask again. Answers false where it should have known by now.
+    fn asks_again(&mut self) -> bool {
+        if self.early.get_or_insert_with(Instant::now).elapsed() > CLAIM_WAIT {
+            return false;
+        }
+        self.leave();
+        self.again.rooms.iter_mut().for_each(|room| (room.epoch, room.offset) = (None, 0));
+        true
+    }
+
     async fn come_back(&mut self, url: &str) {
+        if self.early.is_some() {
+            tokio::time::sleep(COME_BACK).await;
+        }
         match Peer::connect(url, self.again.clone()).await {
             // A release that was under way is asked for again.
             Ok(peer) => {
@@ -177,6 +195,9 @@ impl Training {
                 self.seen.resets += u64::from(!joined.recovered);
                 // Sources may have other numbers in another memory of the room.
                 self.newest.clear();
+                if joined.room == RoomName::Workout(self.workout) {
+                    self.early = None;
+                }
                 if let Some(snapshot) = &joined.snapshot {
                     self.compare(snapshot);
                 }
@@ -186,6 +207,7 @@ impl Training {
             ServerFrame::Move(_) => self.leave(),
             ServerFrame::Reset(reset) => self.compare(&reset.snapshot),
             ServerFrame::Event(event) => self.note(&event.body),
+            ServerFrame::Error(error) if !self.released && error.code == ErrorCode::NoSuchRoom.code() && self.asks_again() => (),
             ServerFrame::Error(error) if !self.released => bail!("a phone was refused: {} {} {:?}", error.code, error.name, error.detail),
             _ => (),
         }
@@ -211,7 +233,7 @@ impl Training {
             Snapshot::Member(member) => {
                 let held = member.claim.as_ref().map(|held| (held.machine, held.claim.fence, held.claim.workout));
                 let wanted = (self.machine, self.claimed.fence, self.workout);
-                if held != Some(wanted) {
+                if held != Some(wanted) && (held.is_some() || !self.asks_again()) {
                     self.seen.moved.push(format!("the member holds {held:?}, not {wanted:?}"));
                 }
             }

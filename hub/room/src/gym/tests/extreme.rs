@@ -91,7 +91,7 @@ fn input() -> impl Strategy<Value = Input> {
         }),
         1 => (ranges(), any::<u32>()).prop_map(move |(held, boot)| Input::Bind {
             session, viewer: who(session), source,
-            bind: Bind { slot: 2, machine: Some(machine(2)), sensor: Text::cut("ftms"), boot, nonce: 9, clock: 0, held, quirk: None },
+            bind: Bind { slot: 2, machine: Some(machine(2)), sensor: Text::cut("ftms"), boot, nonce: 9, clock: 0, held, quirk: None, claim_from_seq: Some(boot) },
         }),
         1 => Just(Input::Unbind { session, source }),
         1 => wide().prop_map(move |heard_at_ms| Input::MachineState {

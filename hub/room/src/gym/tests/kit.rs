@@ -95,6 +95,7 @@ pub(super) fn hello(n: u8, claim: Option<HeldClaim>) -> MachineHello {
         clock: 0,
         ranges: Some(ranges),
         screen: true,
+        claim_since_dev_ms: None,
     }
 }
 
@@ -234,8 +235,17 @@ impl World {
     }
 
     pub(super) fn bind_one(&mut self, n: u8, boot: u32, held: SeqRanges) {
-        let bind =
-            Bind { slot: u16::from(n), machine: Some(machine(n)), sensor: Text::cut("ftms"), boot, nonce: 9, clock: 0, held, quirk: None };
+        let bind = Bind {
+            slot: u16::from(n),
+            machine: Some(machine(n)),
+            sensor: Text::cut("ftms"),
+            boot,
+            nonce: 9,
+            clock: 0,
+            held,
+            quirk: None,
+            claim_from_seq: None,
+        };
         self.step(Input::Bind { session: LINK, viewer: who(LINK), source: SourceHandle(u64::from(n)), bind });
     }
 

@@ -26,7 +26,6 @@ async fn run(case: Case) -> anyhow::Result<Found> {
     let mut ground = Ground::open(&case, load).await?;
     let mut dice = case.dice();
     ground.begin();
-    ground.owned().await?;
     let start = Instant::now();
     for kill in 0..KILLS {
         // Somewhere in its own part of the run, to the microsecond.

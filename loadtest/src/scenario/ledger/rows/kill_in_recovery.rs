@@ -28,7 +28,6 @@ async fn run(case: Case) -> anyhow::Result<Found> {
     let mut ground = Ground::open(&case, Load::of(&case)).await?;
     let mut dice = case.dice();
     ground.begin();
-    ground.owned().await?;
     sleep(Duration::from_micros(dice.below(1_500_000))).await;
     ground.bench.child()?.kill().await?;
     for _ in 0..KILLS {
