@@ -88,6 +88,8 @@ pub(super) struct Ground {
     measures: bool,
     /// Whether every gateway sends its whole buffer again once all is stored.
     pub(super) replay_buffers: bool,
+    /// Or once all is packed.
+    pub(super) replay_packed: bool,
 }
 
 impl Ground {
@@ -129,6 +131,7 @@ impl Ground {
             end,
             measures: case.alone && !case.quick,
             replay_buffers: false,
+            replay_packed: false,
         };
         ground.claim_all().await.with_context(|| format!("the end of the hub's log:\n{}", ground.bench.log_end()))?;
         Ok(ground)
@@ -207,6 +210,30 @@ impl Ground {
         Ok(())
     }
 
+    /// Waits until every reading lies packed, sends the old buffers again, and counts.
+    async fn replay_after_packing(&mut self, found: &mut Found) -> anyhow::Result<()> {
+        const RAW: &str = "select count(*) from samples";
+        const PACKED: &str = "select cast(coalesce(sum(samples), 0) as bigint) from packed";
+        let (database, began) = (self.bench.database().await?, Instant::now());
+        while database.count(RAW).await? > 0 {
+            anyhow::ensure!(began.elapsed() < PATIENCE, "readings of sealed workouts were not packed within {PATIENCE:?}");
+            sleep(LOOK_EVERY * 10).await;
+        }
+        let packed = database.count(PACKED).await?;
+        self.send_buffers_again().await?;
+        let (raw, again) = (database.count(RAW).await?, database.count(PACKED).await?);
+        let quarantined = database.count("select count(*) from quarantine").await?;
+        found.figures.append(&mut self.found.figures);
+        found.set("packed", packed);
+        found.duplicate += raw.unsigned_abs() + (again - packed).unsigned_abs();
+        let rows = found.rows;
+        found.require(packed == rows as i64, || format!("{packed} readings lie packed, of {rows}"));
+        found.require(raw == 0, || format!("{raw} readings that lie packed were stored again"));
+        found.require(again == packed, || format!("{again} readings lie packed, {packed} before the old buffers came"));
+        found.require(quarantined == 0, || format!("{quarantined} readings that lie packed are in quarantine"));
+        Ok(())
+    }
+
     /// What a series of `/metrics` shows now; none where it is not there or nobody answers.
     pub(super) async fn metric(&self, series: &str) -> Option<f64> {
         let answer = self.bench.client().get(format!("{}/metrics", self.bench.http())).send().await.ok()?;
@@ -253,6 +280,9 @@ impl Ground {
         }
         let mut found = std::mem::take(&mut self.found);
         audit::audit(&self.bench, &self.floor, &self.poisoned, &seen, &watched, &mut found, self.measures).await?;
+        if self.replay_packed {
+            self.replay_after_packing(&mut found).await?;
+        }
         if !found.holds() {
             found.failures.push(format!("the end of the hub's log:\n{}", self.bench.log_end()));
         }

@@ -11,6 +11,8 @@ mod kill_in_recovery;
 mod link_cut;
 mod link_lossy;
 mod locked;
+mod memory;
+mod packed;
 mod poison;
 mod postgres_stop;
 mod sigterm;
@@ -30,6 +32,7 @@ pub(super) const ALL: &[Row] = &[
     poison::ROW,
     conflict::ROW,
     duplicates::ROW,
+    packed::ROW,
     link_cut::ROW,
     link_lossy::ROW,
     clock_skew::ROW,
@@ -39,4 +42,5 @@ pub(super) const ALL: &[Row] = &[
     tokens::REVOKED,
     sigterm::ROW,
     descriptors::ROW,
+    memory::ROW,
 ];
