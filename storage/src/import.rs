@@ -14,7 +14,7 @@ use protocol::{GymId, MemberId, Reading, TenantId, VisitId, WorkoutId};
 use crate::db::{Address, Db, values};
 use crate::error::StoreError;
 use crate::model::{Fact, Report, Row, RowWhat, SourceKey, WorkoutRange};
-use crate::writer::{Known, batch, facts};
+use crate::writer::{Care, Known, batch, facts};
 
 /// Rows of one transaction.
 const ROWS: usize = 1_000;
@@ -86,7 +86,7 @@ impl Importer {
         let mut memory = Known::default();
         let rows = import.rows();
         for chunk in rows.chunks(ROWS) {
-            let outcome = batch::write(&mut wire, &mut memory, chunk).await?;
+            let outcome = batch::write(&mut wire, &mut memory, chunk, Care::Row).await?;
             let refused = outcome.quarantined > 0 || outcome.into_reports().any(|report| matches!(report, Report::SourceConflict { .. }));
             if refused {
                 wire.close().await;

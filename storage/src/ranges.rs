@@ -6,8 +6,12 @@ use protocol::SeqRanges;
 
 /// The column does not hold whole pairs.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} bytes are not whole pairs of u32")]
-pub(crate) struct NotRanges(usize);
+pub(crate) enum NotRanges {
+    #[error("{0} bytes are not whole pairs of u32")]
+    Halves(usize),
+    #[error("not hexadecimal")]
+    NotHex,
+}
 
 pub(crate) fn to_bytes(ranges: &SeqRanges) -> Vec<u8> {
     let pairs = ranges.iter();
@@ -22,9 +26,17 @@ pub(crate) fn to_bytes(ranges: &SeqRanges) -> Vec<u8> {
 pub(crate) fn from_bytes(bytes: &[u8]) -> Result<SeqRanges, NotRanges> {
     let (pairs, rest) = bytes.as_chunks::<8>();
     if !rest.is_empty() {
-        return Err(NotRanges(bytes.len()));
+        return Err(NotRanges::Halves(bytes.len()));
     }
     Ok(pairs.iter().map(|&[a, b, c, d, e, f, g, h]| (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]))).collect())
+}
+
+/// The same bytes as SQLite's `hex()` writes them.
+pub(crate) fn from_hex(text: &str) -> Result<SeqRanges, NotRanges> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let bytes: Option<Vec<u8>> = pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect();
+    from_bytes(&bytes.filter(|_| rest.is_empty()).ok_or(NotRanges::NotHex)?)
 }
 
 #[cfg(test)]
@@ -36,5 +48,10 @@ mod tests {
         let ranges = SeqRanges::from_iter([(1, 7), (9, 9), (u32::MAX - 1, u32::MAX)]);
         assert_eq!(from_bytes(&to_bytes(&ranges)).unwrap(), ranges);
         assert!(from_bytes(&[0; 9]).is_err());
+        assert_eq!(from_hex("0000000100000007FFFFFFFEFFFFFFFF").unwrap(), SeqRanges::from_iter([(1, 7), (u32::MAX - 1, u32::MAX)]));
+        assert!(from_hex("").unwrap().iter().next().is_none());
+        for wrong in ["0", "00000001", "000000010000000g", "0000000100000007F"] {
+            assert!(from_hex(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -108,6 +108,10 @@ impl Address {
         }
     }
 
+    pub(crate) const fn is_postgres(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     pub(crate) const fn back_end(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "sqlite",

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::boots::{self, Known};
+use super::insert::Care;
 use super::plan::{Outcome, Plan, Quarantined};
 use super::sources::ERASED;
 use super::{insert, late, months, suspects};
@@ -12,7 +13,7 @@ use crate::error::StoreError;
 use crate::model::Row;
 
 /// Writes a batch. On an error nothing of it is committed, or all of it and nobody knows: write it again.
-pub(crate) async fn write(wire: &mut Wire, known: &mut Known, rows: &[Row]) -> Result<Outcome, StoreError> {
+pub(crate) async fn write(wire: &mut Wire, known: &mut Known, rows: &[Row], care: Care) -> Result<Outcome, StoreError> {
     const DO: &str = "write a batch of rows";
     known.ensure(wire, rows).await?;
     let mut keys = BTreeSet::new();
@@ -45,7 +46,7 @@ pub(crate) async fn write(wire: &mut Wire, known: &mut Known, rows: &[Row]) -> R
     if !plan.suspects.is_empty() {
         suspects::compare(&mut conn, &mut plan).await?;
     }
-    insert::fresh(&mut conn, &mut plan).await?;
+    insert::fresh(&mut conn, &mut plan, care).await?;
     late::mark(&mut conn, &plan.fresh).await?;
     for row in &plan.quarantine {
         quarantine(&mut conn, row).await?;

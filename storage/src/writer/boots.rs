@@ -18,6 +18,11 @@ const REMEMBERED_MAX: usize = 100_000;
 /// Boots in one statement of SQLite; each count is a prepared statement of its own.
 const STATEMENT_BOOTS: [usize; 3] = [64, 8, 1];
 
+const LOCK: &str = "lock the boots of a batch";
+
+/// Source, boot, nonce, anchor, conflict, and the ranges in hexadecimal.
+type JsonBoot = (i64, u32, u32, i64, u8, String, String);
+
 /// What the writer remembers of the database. All of it may be forgotten at any time.
 #[derive(Default)]
 pub(crate) struct Known {
@@ -85,34 +90,52 @@ impl Known {
 
 /// Locks the boots of a batch, lowest first. Inside the batch's transaction.
 pub(crate) async fn lock(conn: &mut Conn<'_>, keys: &[[i64; 2]]) -> Result<BTreeMap<Key, Boot>, StoreError> {
-    const DO: &str = "lock the boots of a batch";
     let (table, params) = tuples(conn.is_postgres(), ["source", "boot"], keys);
-    let lock = if conn.is_postgres() { "for update of b" } else { "" };
-    let sql = format!(
-        "select b.source, b.boot, b.nonce, b.anchor_at_ms, b.stored, b.lost, b.conflict
-         from {table} join boots b on b.source = k.source and b.boot = k.boot join sources s on s.source = b.source
-         order by b.source, b.boot {lock}"
-    );
-    let mut boots = BTreeMap::new();
-    for row in conn.fetch(DO, sql, &params).await? {
-        let ranges_of = |column| {
-            let bytes: Vec<u8> = row.get(DO, column)?;
-            ranges::from_bytes(&bytes).map_err(|error| crate::db::decode(DO, column, error))
-        };
-        let boot = Boot {
-            nonce: row.number(DO, 2)?,
-            anchor_at_ms: row.get(DO, 3)?,
-            stored: ranges_of(4)?,
-            lost: ranges_of(5)?,
-            conflict: row.get(DO, 6)?,
-            changed: false,
-        };
-        boots.insert((row.get(DO, 0)?, row.number(DO, 1)?), boot);
-    }
+    let from = format!("from {table} join boots b on b.source = k.source and b.boot = k.boot join sources s on s.source = b.source");
+    let boots = if conn.is_postgres() { lock_postgres(conn, &from, &params).await? } else { read_sqlite(conn, &from, &params).await? };
     if boots.len() < keys.len() {
-        return Err(StoreError::Stale { operation: DO });
+        return Err(StoreError::Stale { operation: LOCK });
     }
     Ok(boots)
+}
+
+async fn lock_postgres(conn: &mut Conn<'_>, from: &str, params: &[Value]) -> Result<BTreeMap<Key, Boot>, StoreError> {
+    let sql = format!(
+        "select b.source, b.boot, b.nonce, b.anchor_at_ms, b.stored, b.lost, b.conflict {from} order by b.source, b.boot for update of b"
+    );
+    let mut boots = BTreeMap::new();
+    for row in conn.fetch(LOCK, sql, params).await? {
+        let ranges_of = |column| {
+            let bytes: Vec<u8> = row.get(LOCK, column)?;
+            ranges::from_bytes(&bytes).map_err(|error| crate::db::decode(LOCK, column, error))
+        };
+        let boot = Boot {
+            nonce: row.number(LOCK, 2)?,
+            anchor_at_ms: row.get(LOCK, 3)?,
+            stored: ranges_of(4)?,
+            lost: ranges_of(5)?,
+            conflict: row.get(LOCK, 6)?,
+            changed: false,
+        };
+        boots.insert((row.get(LOCK, 0)?, row.number(LOCK, 1)?), boot);
+    }
+    Ok(boots)
+}
+
+/// All in one row: SQLite's thread hands over each row by itself, and for a thousand boots that is up to a thousand wakes of two threads. The
+/// transaction has the lock on the whole file already.
+async fn read_sqlite(conn: &mut Conn<'_>, from: &str, params: &[Value]) -> Result<BTreeMap<Key, Boot>, StoreError> {
+    let sql = format!(
+        "select json_group_array(json_array(b.source, b.boot, b.nonce, b.anchor_at_ms, b.conflict, hex(b.stored), hex(b.lost))) {from}"
+    );
+    let Some(row) = conn.fetch_one(LOCK, sql, params).await? else { return Ok(BTreeMap::new()) };
+    let rows: Vec<JsonBoot> = row.json(LOCK, 0)?;
+    let ranges_of = |hex: &str| ranges::from_hex(hex).map_err(|error| crate::db::decode(LOCK, 0, error));
+    let boot = |(source, number, nonce, anchor_at_ms, conflict, stored, lost): JsonBoot| {
+        let (stored, lost) = (ranges_of(&stored)?, ranges_of(&lost)?);
+        Ok(((source, number), Boot { nonce, anchor_at_ms, stored, lost, conflict: conflict != 0, changed: false }))
+    };
+    rows.into_iter().map(boot).collect()
 }
 
 /// Writes the widened ranges back.

@@ -1,6 +1,7 @@
 //! Fresh rows into their tables. A row that the database refuses is found in at most three tries: the batch, chunks of it, rows.
 //!
-//! Each try stands under a savepoint, so that the neighbours of a poison row are stored in the same transaction.
+//! Each try stands under a savepoint, so that the neighbours of a poison row are stored in the same transaction. In SQLite a savepoint copies each
+//! page before it is changed, which costs as much as the rows: there a batch is tried without one first, and again with care if it is refused.
 
 use protocol::{ErrorCode, Field};
 
@@ -18,6 +19,15 @@ const VALUES_ROWS: [usize; 3] = [64, 8, 1];
 /// Up to so many rows go to Postgres with values too: COPY ends with a small packet of its own, and sqlx leaves the socket's delay
 /// (Nagle) on, so that each COPY may wait 40 ms for the server's acknowledgement.
 const COPY_ROWS_MIN: usize = 65;
+
+/// What becomes of a batch of which a row is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// All of it is refused, and the transaction is over. SQLite only.
+    Whole,
+    /// The row goes to quarantine and the rest is stored.
+    Row,
+}
 
 /// Tables of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,11 +104,18 @@ impl Columns {
 }
 
 /// Writes what is fresh; what the database refuses goes from `fresh` to quarantine.
-pub(crate) async fn fresh(conn: &mut Conn<'_>, plan: &mut Plan<'_>) -> Result<(), StoreError> {
+pub(crate) async fn fresh(conn: &mut Conn<'_>, plan: &mut Plan<'_>, care: Care) -> Result<(), StoreError> {
     let fresh = std::mem::take(&mut plan.fresh);
     for kind in Kind::ALL {
-        let rows: Vec<Planned<'_>> = fresh.iter().filter(|planned| Kind::of(planned.row) == Some(kind)).copied().collect();
+        let mut rows: Vec<Planned<'_>> = fresh.iter().filter(|planned| Kind::of(planned.row) == Some(kind)).copied().collect();
         if rows.is_empty() {
+            continue;
+        }
+        // In the order of the table: a page that takes several rows is found once.
+        rows.sort_unstable_by_key(|planned| (planned.key(), planned.row.seq));
+        if care == Care::Whole {
+            with_values(conn, &Columns::of(kind, &rows), &rows, care).await?;
+            plan.fresh.extend(rows);
             continue;
         }
         for (planned, refusal) in split(conn, kind, &rows).await? {
@@ -136,7 +153,7 @@ async fn attempt(conn: &mut Conn<'_>, kind: Kind, rows: &[Planned<'_>]) -> Resul
     conn.script(DO, "savepoint rows").await?;
     let columns = Columns::of(kind, rows);
     let copies = conn.is_postgres() && rows.len() >= COPY_ROWS_MIN;
-    let written = if copies { copy::write(conn, &columns, rows).await } else { with_values(conn, &columns, rows).await };
+    let written = if copies { copy::write(conn, &columns, rows).await } else { with_values(conn, &columns, rows, Care::Row).await };
     match written {
         Ok(()) => conn.script(DO, "release savepoint rows").await.map(|()| None),
         Err(StoreError::Refused { source, .. }) => {
@@ -147,13 +164,13 @@ async fn attempt(conn: &mut Conn<'_>, kind: Kind, rows: &[Planned<'_>]) -> Resul
     }
 }
 
-async fn with_values(conn: &mut Conn<'_>, columns: &Columns, rows: &[Planned<'_>]) -> Result<(), StoreError> {
+async fn with_values(conn: &mut Conn<'_>, columns: &Columns, rows: &[Planned<'_>], care: Care) -> Result<(), StoreError> {
     let mut rest = rows;
     for size in VALUES_ROWS {
         if rest.len() < size {
             continue;
         }
-        let sql = insert_of(columns, size, conn.is_postgres());
+        let sql = insert_of(columns, size, conn.is_postgres(), care);
         let (chunks, remainder) = rest.split_at(rest.len() / size * size);
         for chunk in chunks.chunks(size) {
             let mut params = Vec::with_capacity(size * columns.count());
@@ -168,12 +185,14 @@ async fn with_values(conn: &mut Conn<'_>, columns: &Columns, rows: &[Planned<'_>
 }
 
 /// Anonymous places for SQLite: it looks for the name of each numbered one in a list, which for 800 of them takes longer than the insert.
-fn insert_of(columns: &Columns, rows: usize, postgres: bool) -> String {
+fn insert_of(columns: &Columns, rows: usize, postgres: bool, care: Care) -> String {
     let width = columns.count();
     let place = |place: usize| if postgres { format!("${place}") } else { "?".to_owned() };
     let one = |row: usize| (1..=width).map(|column| place(row * width + column)).collect::<Vec<_>>().join(",");
     let all: Vec<String> = (0..rows).map(|row| format!("({})", one(row))).collect();
-    format!("insert into {} values {}", columns.target(), all.join(","))
+    // Without `or rollback` a statement of many rows would keep what it changes, to take itself back alone.
+    let insert = if care == Care::Whole { "insert or rollback into" } else { "insert into" };
+    format!("{insert} {} values {}", columns.target(), all.join(","))
 }
 
 /// The values of a row in order of [`Columns::target`].

@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::Instrument as _;
 
 pub(crate) use self::boots::Known;
-pub(crate) use self::insert::Kind;
+pub(crate) use self::insert::{Care, Kind};
 pub(crate) use self::sources::{key_of, parts as key_parts};
 use self::sums::{AddUp, Sums};
 use crate::counters::Counters;
@@ -210,8 +210,18 @@ impl Writer {
     }
 
     async fn try_rows(&mut self, rows: &[Row]) -> Result<plan::Outcome, StoreError> {
+        if !self.address.is_postgres() {
+            match self.try_with(rows, Care::Whole).await {
+                Err(StoreError::Refused { .. }) => {}
+                other => return other,
+            }
+        }
+        self.try_with(rows, Care::Row).await
+    }
+
+    async fn try_with(&mut self, rows: &[Row], care: Care) -> Result<plan::Outcome, StoreError> {
         let mut wire = self.take_wire().await?;
-        let outcome = batch::write(&mut wire, &mut self.known, rows).await?;
+        let outcome = batch::write(&mut wire, &mut self.known, rows, care).await?;
         self.wire = Some(wire);
         Ok(outcome)
     }
