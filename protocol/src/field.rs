@@ -219,13 +219,12 @@ impl Reading {
         reading
     }
 
-    /// The first field whose value no machine can mean.
+    /// The first value that no machine can mean, by the name of its field: outside the field's bounds, or an RR interval that is no u16.
     #[must_use]
-    pub fn out_of_bounds(&self) -> Option<(Field, i32)> {
-        self.iter().find(|&(field, value)| {
-            let (low, high) = field.bounds();
-            value < low || value > high
-        })
+    pub fn out_of_bounds(&self) -> Option<(&'static str, i32)> {
+        let fields = self.iter().map(|(field, value)| (field.name(), field.bounds(), value));
+        let intervals = self.rr().iter().map(|value| (RR_NAME, (0, i32::from(u16::MAX)), *value));
+        fields.chain(intervals).find(|&(_, (low, high), value)| value < low || value > high).map(|(name, _, value)| (name, value))
     }
 
     /// Whether nothing is in it.
@@ -347,6 +346,14 @@ mod tests {
         assert_eq!(reading.rr(), [800, 810]);
         assert_eq!(reading.remove(Field::Power), Some(250));
         assert_eq!(reading.only(Field::HeartRate.mask()).values(), [140]);
+    }
+
+    #[test]
+    fn an_interval_that_is_no_u16_is_out_of_bounds() {
+        let of = |rr: i32| Reading::from_parts(RR_BIT, [rr].into_iter().collect()).expect("one interval");
+        assert_eq!(of(65_535).out_of_bounds(), None);
+        assert_eq!(of(-5).out_of_bounds(), Some((RR_NAME, -5)));
+        assert_eq!(of(65_536).out_of_bounds(), Some((RR_NAME, 65_536)));
     }
 
     #[test]

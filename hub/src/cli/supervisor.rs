@@ -2,7 +2,7 @@
 //!
 //! In: `LISTEN_FDS` and `NOTIFY_SOCKET` of the environment, which only a supervisor sets (sd_listen_fds(3), sd_notify(3)). Out: the one listener, and
 //! `READY=1` and `STOPPING=1`. Without a supervisor nothing happens. A socket that outlives the process is why no connect is refused while one
-//! hub takes over from another (docs/decisions/004).
+//! hub takes over from another (docs/decisions/005).
 
 use std::net::{SocketAddr, TcpListener};
 

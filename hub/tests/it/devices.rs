@@ -197,11 +197,14 @@ async fn a_key_on_two_live_sockets_flags_both_until_an_operator_clears_it() {
     let mut staff = hub.peer(Role::Operator, OPERATOR).await;
     staff.join(RoomName::Floor(GYM)).await.expect("the floor");
     let mut first = connect(&hub, &device).await.expect("welcome");
-    let copy = connect(&hub, &device).await;
     // Whoever reads answers the hub's question, as any WebSocket library does by itself.
-    let closed = tokio::spawn(async move { first.expect_close(CloseReason::DeviceCloned).await });
-    copy.expect("the newest stands, until the older one answers").expect_close(CloseReason::DeviceCloned).await.expect("flagged");
-    closed.await.expect("no panic").expect("flagged too");
+    let copied = async {
+        let mut copy = connect(&hub, &device).await.expect("the newest stands, until the older one answers");
+        copy.expect_close(CloseReason::DeviceCloned).await
+    };
+    let (older, newer) = tokio::join!(first.expect_close(CloseReason::DeviceCloned), copied);
+    newer.expect("flagged");
+    older.expect("flagged too");
     staff
         .expect("device_cloned", |frame| match frame {
             ServerFrame::Event(event) => match event.body {

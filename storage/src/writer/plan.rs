@@ -204,12 +204,8 @@ fn poison(row: &Row, at_ms: Option<i64>) -> Option<(ErrorCode, String)> {
     }
     match &row.what {
         RowWhat::Reading(reading) => {
-            if let Some((field, value)) = reading.out_of_bounds() {
-                let (low, high) = field.bounds();
-                return Some((ErrorCode::ReadingPoison, format!("{} is {value}, outside {low}..={high}", field.name())));
-            }
-            let rr = reading.rr().iter().find(|&&interval| u16::try_from(interval).is_err());
-            rr.map(|interval| (ErrorCode::ReadingPoison, format!("an RR interval is {interval}, outside 0..=65535")))
+            let odd = reading.out_of_bounds();
+            odd.map(|(field, value)| (ErrorCode::ReadingPoison, format!("{field} is {value}, which no machine can mean")))
         }
         RowWhat::Poison { code, .. } => {
             let known = ErrorCode::from_code(*code).unwrap_or(ErrorCode::ReadingPoison);
