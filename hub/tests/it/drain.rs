@@ -73,8 +73,9 @@ async fn who_is_idle_goes_first_then_who_rests_and_a_set_in_progress_last() {
     assert_eq!((left.sessions_closed, left.rows, left.facts, left.tasks.len()), (0, 0, 0, 0), "{left:?}");
     let (first, last) = (idle.iter().min().expect("some"), idle.iter().max().expect("some"));
     assert!(*last - *first >= Duration::from_millis(150), "twenty at a hundred a second: {:?}", *last - *first);
+    // Machine and member of a set may be told in one batch, and then hear of it in any order.
     assert!(
-        *last <= resting && resting <= gateway && gateway <= trains,
+        *last <= resting && resting <= gateway && resting <= trains && gateway <= trains + Duration::from_millis(20),
         "idle {:?}, resting {:?}, its machine {:?}, set {:?}",
         last,
         resting,
