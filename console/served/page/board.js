@@ -17,6 +17,8 @@ const STAGE = { waiting: 'Starts in', running: 'Ends in', over: 'Final' };
 
 /** @type {{board: string, name: string}[]|null} */
 let offered = null;
+/** The board to watch, once it is known. @type {string|undefined} */
+let chosen;
 let asking = false;
 
 session.takeTokenFromAddress();
@@ -46,9 +48,8 @@ async function choose() {
   const all = await answer.json();
   offered = all;
   const running = all.find((board) => board.starts_at_ms <= now && now < board.ends_at_ms);
-  const board = new URLSearchParams(location.search).get('board') ?? (running ?? all[0])?.board;
-  if (board) wire.keepWatching(`board:${board}`);
-  drawOthers(all, board);
+  chosen = new URLSearchParams(location.search).get('board') ?? (running ?? all[0])?.board;
+  drawOthers(all, chosen);
   touch();
 }
 
@@ -59,6 +60,7 @@ function drawOthers(all, current) {
 
 function draw() {
   if (!offered) choose();
+  if (chosen) wire.keepWatching(`board:${chosen}`);
   drawLink();
   text(byId('told'), state.feed[0]?.text ?? '');
   const board = state.board;
