@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use protocol::frame::{BoardEntry, BoardMetric, BoardRow, BoardSnapshot, BoardStage, BoardTick, EventBody, Reset, Snapshot, Totals};
 use protocol::limits::{BOARD_ENTRIES_MAX, BOARD_ROWS_MAX};
 use protocol::text::Text;
-use protocol::{GymId, MachineId, MemberId, RoomName, WorkoutId};
+use protocol::{GymId, MachineId, MemberId, WorkoutId};
 
 use crate::effect::{Audience, Effect, Lane, Persist};
 use crate::input::{BoardPart, BoardRecord, Now};
@@ -218,11 +218,10 @@ impl Board {
     /// As it is.
     pub(crate) fn snapshot(&self, gym: GymId, now: Now) -> BoardSnapshot {
         let (count, rows) = self.rows();
-        let RoomName::Board(board) = self.head.name else { unreachable!("a board's room is a board") };
         let mut entries: Vec<BoardEntry> =
             self.entries.values().filter_map(|entry| Some(BoardEntry { index: entry.index, name: entry.name.clone()? })).collect();
         entries.sort_unstable_by_key(|entry| entry.index);
-        let BoardRecord { name, metric, starts_at_ms, ends_at_ms, .. } = self.record.clone();
+        let BoardRecord { board, name, metric, starts_at_ms, ends_at_ms, .. } = self.record.clone();
         BoardSnapshot { board, gym, name, metric, starts_at_ms, ends_at_ms, stage: self.stage, at_ms: now.at_ms, entries, count, rows }
     }
 
@@ -303,6 +302,7 @@ pub(crate) fn zone(heart_rate_bpm: i32, max_bpm: u16) -> u8 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use protocol::RoomName;
     use uuid::Uuid;
 
     use super::*;
