@@ -2,7 +2,7 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked --bin spotter --features otlp
+RUN cargo build --release --locked --bin spotter
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /src/target/release/spotter /usr/local/bin/spotter

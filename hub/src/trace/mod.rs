@@ -42,7 +42,7 @@ pub enum TraceError {
         why: String,
     },
     /// This binary has none.
-    #[error("trace.endpoint is set and this binary was built without the feature `otlp`")]
+    #[error("trace.endpoint is set and this binary was built without traces (the feature `otlp`)")]
     NotBuilt,
 }
 

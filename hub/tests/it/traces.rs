@@ -21,7 +21,7 @@ const PARENT: &str = "b7ad6b7169203331";
 fn collector() -> (String, mpsc::Receiver<ExportTraceServiceRequest>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
-    let (exports, taken) = mpsc::channel();
+    let (exports, taken) = mpsc::sync_channel(1024);
     std::thread::spawn(move || {
         for socket in listener.incoming() {
             let (socket, exports) = (socket.expect("a connection"), exports.clone());
@@ -31,7 +31,7 @@ fn collector() -> (String, mpsc::Receiver<ExportTraceServiceRequest>) {
     (url, taken)
 }
 
-fn serve(mut socket: TcpStream, exports: &mpsc::Sender<ExportTraceServiceRequest>) {
+fn serve(mut socket: TcpStream, exports: &mpsc::SyncSender<ExportTraceServiceRequest>) {
     let mut heard = Vec::new();
     let mut part = [0; 4096];
     while let Ok(bytes) = socket.read(&mut part) {
