@@ -111,7 +111,7 @@ fn relations_name_what_would_follow() {
         ("[store]\nstatement_timeout = \"30s\"", "store.statement_timeout", "the last batch could be cut off"),
         ("[auth]\nleeway = \"61s\"", "auth.leeway", "tokens would live that much longer"),
         ("[auth]\nunknown_key_wait = \"10s\"", "auth.unknown_key_wait", "closed while it waits"),
-        ("[auth]\njwks_refresh = \"10s\"", "auth.jwks_min_interval", "a new key would wait"),
+        ("[auth]\njwks_refresh = \"2s\"", "auth.jwks_min_interval", "a new key would wait"),
         ("[shards]\ntick = \"51ms\"", "shards.tick", "a stop is repeated"),
         ("[listen]\nproxy_protocol = true", "listen.proxy_protocol", "every connection would be refused"),
     ];

@@ -30,10 +30,30 @@ pub(super) struct Source {
     timeout: Duration,
     client: reqwest::Client,
     wanted: Notify,
-    /// When the last fetch began.
-    last: Mutex<Option<Instant>>,
-    /// Counts fetches that ended, well or not.
-    fetched: watch::Sender<u64>,
+    begun: Mutex<Begun>,
+    /// The number of the newest fetch that ended, well or not.
+    ended: watch::Sender<u64>,
+}
+
+/// Fetches that began.
+#[derive(Default, Clone, Copy)]
+struct Begun {
+    count: u64,
+    last: Option<Instant>,
+}
+
+/// A fetch that begins after it was asked for, so that it sees what the issuer had published by then.
+pub(super) struct Wanted {
+    number: u64,
+    ended: watch::Receiver<u64>,
+}
+
+impl Wanted {
+    /// Waits until a fetch ended, however it ended. True when it was the one that was asked for, or a later one. Safe to drop at await.
+    pub(super) async fn one_ended(&mut self) -> bool {
+        // The sender lives as long as the verifier; were it gone, nothing would come any more.
+        self.ended.changed().await.is_err() || *self.ended.borrow_and_update() >= self.number
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -67,29 +87,36 @@ impl Source {
             timeout: auth.jwks_timeout,
             client,
             wanted: Notify::new(),
-            last: Mutex::new(None),
-            fetched: watch::Sender::new(0),
+            begun: Mutex::new(Begun::default()),
+            ended: watch::Sender::new(0),
         })
     }
 
-    /// Changes after each fetch.
-    pub(super) fn news(&self) -> watch::Receiver<u64> {
-        self.fetched.subscribe()
-    }
-
-    /// Asks for a fetch. False where none can begin within `patience`, so that nobody waits for nothing.
-    pub(super) fn ask(&self, patience: Duration) -> bool {
-        if self.not_before().saturating_duration_since(Instant::now()) > patience {
-            return false;
+    /// Asks for a fetch; one that is under way already may have been answered before the key was published and does not count. None where
+    /// none can begin within `patience`, so that nobody waits for nothing.
+    pub(super) fn ask(&self, patience: Duration) -> Option<Wanted> {
+        let begun = self.begun();
+        if self.not_before(begun).saturating_duration_since(Instant::now()) > patience {
+            return None;
         }
         self.wanted.notify_one();
-        true
+        Some(Wanted { number: begun.count + 1, ended: self.ended.subscribe() })
+    }
+
+    fn begun(&self) -> Begun {
+        *self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The earliest time of the next fetch.
-    fn not_before(&self) -> Instant {
-        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.map_or_else(Instant::now, |last| last + self.min_interval)
+    fn not_before(&self, begun: Begun) -> Instant {
+        begun.last.map_or_else(Instant::now, |last| last + self.min_interval)
+    }
+
+    /// Numbers the fetch that begins now.
+    fn begin(&self) -> u64 {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        *begun = Begun { count: begun.count + 1, last: Some(Instant::now()) };
+        begun.count
     }
 
     async fn fetch(&self) -> Result<KeySet, FetchError> {
@@ -134,14 +161,14 @@ impl Fetcher {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep_until(self.source.not_before()) => (),
+                () = tokio::time::sleep_until(self.source.not_before(self.source.begun())) => (),
             }
         }
     }
 
     /// One fetch. True when the keys are new.
     async fn once(&self) -> bool {
-        *self.source.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        let number = self.source.begin();
         // The client's own timeout covers each request; this one covers a body that trickles.
         let fetched = tokio::time::timeout(self.source.timeout, self.source.fetch()).await;
         let good = match fetched {
@@ -160,7 +187,7 @@ impl Fetcher {
                 false
             }
         };
-        self.source.fetched.send_modify(|count| *count += 1);
+        self.source.ended.send_replace(number);
         good
     }
 }

@@ -135,7 +135,7 @@ impl Verifier {
         if self.revocations.hits(&identity) { Err(AuthError::Revoked) } else { Ok(identity) }
     }
 
-    /// Checks a token; where its key is unknown, waits for one fetch of its issuer's key set, within the configured time.
+    /// Checks a token; where its key is unknown, waits for a fetch of its issuer's key set that begins from now on, within the configured time.
     ///
     /// Safe to drop at await.
     ///
@@ -147,16 +147,22 @@ impl Verifier {
             return first;
         }
         let Some(source) = self.read(token).ok().and_then(|(_, known)| known.source.clone()) else { return first };
-        let mut news = source.news();
-        // Keys may have come between the check and the subscription.
+        let Some(mut wanted) = source.ask(self.unknown_key_wait) else { return first };
+        // A fetch that ended between the check and the asking may have brought it.
         let again = self.verify(token, clock());
-        if again != Err(AuthError::UnknownKey) || !source.ask(self.unknown_key_wait) {
+        if again != Err(AuthError::UnknownKey) {
             return again;
         }
-        match tokio::time::timeout(self.unknown_key_wait, news.changed()).await {
-            Ok(Ok(())) => self.verify(token, clock()),
-            Ok(Err(_)) | Err(_) => again,
-        }
+        let until_known = async {
+            loop {
+                let last = wanted.one_ended().await;
+                let checked = self.verify(token, clock());
+                if last || checked != Err(AuthError::UnknownKey) {
+                    return checked;
+                }
+            }
+        };
+        tokio::time::timeout(self.unknown_key_wait, until_known).await.unwrap_or(again)
     }
 
     /// Header and issuer of a token that nobody has checked yet.

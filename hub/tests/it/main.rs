@@ -17,6 +17,7 @@ mod parsers;
 mod process;
 mod quiet;
 mod restore;
+mod rotation;
 mod safety;
 mod takeover;
 mod tls;

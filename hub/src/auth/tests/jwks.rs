@@ -15,6 +15,8 @@ struct Server {
     url: String,
     body: Arc<Mutex<Vec<u8>>>,
     asked: Arc<AtomicUsize>,
+    /// Answers go out while nobody holds it.
+    gate: Arc<tokio::sync::Mutex<()>>,
     tasks: JoinSet<()>,
 }
 
@@ -24,6 +26,8 @@ impl Server {
         let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
         let (body, asked) = (Arc::new(Mutex::new(body)), Arc::new(AtomicUsize::new(0)));
         let (served, count) = (body.clone(), asked.clone());
+        let gate = Arc::new(tokio::sync::Mutex::new(()));
+        let passing = gate.clone();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             loop {
@@ -36,8 +40,9 @@ impl Server {
                         Ok(n) => request.extend_from_slice(&chunk[..n]),
                     }
                 }
-                count.fetch_add(1, Ordering::SeqCst);
                 let body = served.lock().unwrap().clone();
+                count.fetch_add(1, Ordering::SeqCst);
+                drop(passing.lock().await);
                 let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
                 if socket.write_all(head.as_bytes()).await.is_ok() {
                     // A client that had enough closes; that is its right.
@@ -45,11 +50,16 @@ impl Server {
                 }
             }
         });
-        Self { url, body, asked, tasks }
+        Self { url, body, asked, gate, tasks }
     }
 
     fn serve(&self, keys: &[Value]) {
         *self.body.lock().unwrap() = set(keys);
+    }
+
+    /// Answers are prepared and not sent until the guard is dropped.
+    fn hold(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        self.gate.clone().try_lock_owned().unwrap()
     }
 
     fn asked(&self) -> usize {
@@ -148,6 +158,34 @@ async fn many_sessions_with_one_new_key_wait_for_one_fetch() {
     }
     assert!(sessions.join_all().await.iter().all(Result::is_ok));
     assert_eq!(server.asked(), 2);
+}
+
+#[tokio::test]
+async fn a_key_that_is_published_during_a_fetch_is_found_by_the_next_one() {
+    let (old, new) = (Pair::new(Algorithm::EdDSA), Pair::new(Algorithm::EdDSA));
+    let server = Server::start(set(&[old.jwk("old")])).await;
+    let running = run(&auth(vec![from(&server.url)]));
+    assert!(running.waiting(&old.sign(Some("old"), &claims(&json!({})))).await.is_ok());
+    // A stranger has the set fetched; what the server answers was read before the new key was in it.
+    let held = server.hold();
+    let unknown = old.sign(Some("x"), &claims(&json!({})));
+    let stranger = running.waiting(&unknown);
+    let member = async {
+        while server.asked() < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        server.serve(&[old.jwk("old"), new.jwk("new")]);
+        let token = new.sign(Some("new"), &claims(&json!({})));
+        let waiting = running.waiting(&token);
+        let release = async {
+            tokio::task::yield_now().await;
+            drop(held);
+        };
+        tokio::join!(waiting, release).0
+    };
+    let (stranger, member) = tokio::join!(stranger, member);
+    assert_eq!(stranger, Err(AuthError::UnknownKey));
+    assert!(member.is_ok(), "{member:?}");
 }
 
 #[tokio::test]
