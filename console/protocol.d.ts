@@ -333,7 +333,7 @@ export interface FloorMachine {
   tickets: Array<OpenTicket>;
 }
 
-/** One machine's news on the floor. MessagePack: `[index, state, age_ms, mask, values...]`. */
+/** One machine's news on the floor. */
 export interface FloorRow {
   /** Age of the reading, milliseconds. */
   age_ms: number;
@@ -1355,7 +1355,7 @@ export interface ServerFloor {
   at_ms: number;
   /** Short number of the room. */
   handle: number;
-  /** Machines with something new. */
+  /** Machines with something new. MessagePack: groups of rows with the same fields, `[[mask, availability], index, age_ms, values..., index, age_ms, values..., ...]`. */
   rows: Array<FloorRow>;
   t: "floor";
 }

@@ -122,6 +122,10 @@ def others():
     for second in range(3):
         fit += bytes([1]) + (1136214000 + second).to_bytes(4, "little") + bytes([120 + second]) + (200).to_bytes(2, "little") + (750 * second).to_bytes(4, "little")
     seed("activity", "fit", b"\x01" + fit)
+    # A bike: rows of nine bytes (step, times, fields, value, its shift, intervals, how many, fingerprint).
+    seed("packed", "a-bike", b"\x02" + b"".join(bytes([0, second % 7, 9, 0b1010, 200 + second % 9, 0, 90, second % 3, 0]) for second in range(60)))
+    seed("packed", "an-empty-chunk", bytes([0, 1, 0] + [0] * 24))
+    seed("packed", "minutes", bytes([1, 1, 0] + [0] * 24))
     # Claim by code, second sign, read, stop, answer, restart.
     seed("room", "a-workout", bytes([21, 0, 0, 0, 12, 0, 50, 8, 0, 9, 0, 2, 22, 0, 200, 4, 0]))
     seed("room", "hand-over", bytes([0, 0, 0, 0x84, 22, 1, 9, 16, 0, 14, 0, 0, 24, 0, 14, 0, 0]))

@@ -4,11 +4,10 @@
 //! whose rooms the session watches; everything in it is reached without waiting, and the outbox's lock is held for a push only.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
-use futures_util::task::AtomicWaker;
 use protocol::limits::ROOMS_PER_SESSION_MAX;
 use protocol::wire::Encoding;
 use protocol::{CloseReason, ServerFrame, SessionId};
@@ -27,7 +26,8 @@ pub struct Peer {
     /// Who it speaks for.
     pub viewer: Arc<Viewer>,
     outbox: Mutex<Outbox>,
-    waker: AtomicWaker,
+    /// The session's task: one for life, so that a wake takes nothing that the next look would have to give back.
+    waker: OnceLock<Waker>,
     closing: AtomicU16,
     /// Monotonic time of the last sign of life.
     heard_mono_ms: AtomicI64,
@@ -73,7 +73,7 @@ impl Peer {
             encoding,
             viewer,
             outbox: Mutex::new(Outbox::new(outbox_bytes_max)),
-            waker: AtomicWaker::new(),
+            waker: OnceLock::new(),
             closing: AtomicU16::new(0),
             heard_mono_ms: AtomicI64::new(crate::clock::mono_ms()),
             blocked_mono_ms: AtomicI64::new(0),
@@ -154,14 +154,17 @@ impl Peer {
         }
     }
 
-    /// Wakes the session's task.
+    /// Wakes the session's task; before its first look there is nobody to wake, and the first look sees all.
     pub fn wake(&self) {
-        self.waker.wake();
+        if let Some(waker) = self.waker.get() {
+            waker.wake_by_ref();
+        }
     }
 
-    /// Names the task to wake.
+    /// Names the task to wake, always the same.
     pub fn register(&self, waker: &Waker) {
-        self.waker.register(waker);
+        let registered = self.waker.get_or_init(|| waker.clone());
+        debug_assert!(registered.will_wake(waker), "a session is polled by its own task only");
     }
 
     /// The lanes.

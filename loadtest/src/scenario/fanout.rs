@@ -22,6 +22,10 @@ pub(super) const MACHINES_A_GATEWAY: usize = 250;
 pub(super) const RING: usize = 256;
 /// Share of values that may be replaced by newer ones: a busy machine conflates a little.
 const REPLACED_SHARE_MAX: f64 = 0.01;
+/// Share of what was sent that must arrive in the stretch that counts.
+const ARRIVED_MIN: f64 = 0.95;
+/// One watcher of the floor in so many decodes what it gets.
+pub(super) const LOOKS_EVERY: usize = 25;
 /// Age of a floor value at the viewer (`DESIGN` section 8).
 pub(super) const AGE_P99_MAX: Duration = Duration::from_millis(1_250);
 const WARM_UP: Duration = Duration::from_secs(2);
@@ -135,7 +139,7 @@ fn viewers(bench: &Bench, world: &World, layout: &Layout, machines: &[NewMachine
         token: token(),
         room: RoomName::Floor(world.gym),
         sent: None,
-        looks: number % 25 == 0,
+        looks: number % LOOKS_EVERY == 0,
     });
     of_machines.chain(of_floor).collect()
 }
@@ -218,13 +222,20 @@ fn fill(report: &mut Report, layout: &Layout, seen: &Seen, sent: u64, cpu_s: Opt
         report.set("gap", seen.replaced);
     }
     report.require(seen.errors == 0, || format!("{} errors", seen.errors));
-    report.require(seen.lives + seen.ticks > 0, || "nobody saw anything".to_owned());
     if is_wall {
         let age = Duration::from_micros(latency.quantile_us(0.99));
         report.require(age <= AGE_P99_MAX, || format!("values on the wall are {age:?} old at p99, at most {AGE_P99_MAX:?}"));
-        report.require(seen.rows_looked_at > 0, || "no tick had a machine in it".to_owned());
+        let looked_for = sent * layout.floor_viewers.div_ceil(LOOKS_EVERY) as u64;
+        require_arrival(report, seen.rows_looked_at, looked_for);
     } else {
         let share = seen.replaced as f64 / seen.lives.max(1) as f64;
         report.require(share <= REPLACED_SHARE_MAX, || format!("{} of {} values were replaced", seen.replaced, seen.lives));
+        require_arrival(report, seen.lives + seen.replaced, sent * layout.viewers_each as u64);
     }
+}
+
+/// Nothing is cheap that did not arrive. What is under way at both ends of the stretch is not the same.
+fn require_arrival(report: &mut Report, arrived: u64, due: u64) {
+    let share = arrived as f64 / due.max(1) as f64;
+    report.require(share >= ARRIVED_MIN, || format!("{arrived} of {due} values arrived: the run measured something else"));
 }

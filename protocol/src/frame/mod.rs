@@ -10,6 +10,7 @@ mod control;
 mod event;
 mod machine;
 mod reading;
+mod rows;
 mod session;
 mod snapshot;
 

@@ -381,12 +381,15 @@ pub struct FloorTick {
     pub handle: u32,
     /// Hub time of the tick.
     pub at_ms: i64,
-    /// Machines with something new.
+    /// Machines with something new. MessagePack: groups of rows with the same fields,
+    /// `[[mask, availability], index, age_ms, values..., index, age_ms, values..., ...]`.
+    #[serde(with = "super::rows")]
+    #[schemars(with = "Vec<FloorRow>")]
     pub rows: Vec<FloorRow>,
 }
 
-/// One machine's news on the floor. MessagePack: `[index, state, age_ms, mask, values...]`.
-#[derive(Debug, Clone, PartialEq, JsonSchema)]
+/// One machine's news on the floor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FloorRow {
     /// Index of the machine in the floor's snapshot.
     pub index: u16,
@@ -462,7 +465,6 @@ macro_rules! flat_reading {
 
 flat_reading!(Sample { slot: u16, seq: u32, dev_ms: i64 });
 flat_reading!(Live { handle: u32, source: u16, seq: u32, age_ms: u32 });
-flat_reading!(FloorRow { index: u16, availability: u8, age_ms: u32 });
 
 /// Index of a source in a room, as its snapshot lists it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -38,7 +38,8 @@ impl Address {
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
-                .pragma("wal_autocheckpoint", "4000")
+                // 64 MiB: a page that every batch writes again is copied to the database once for many batches.
+                .pragma("wal_autocheckpoint", "16000")
                 // What is deleted is overwritten: packing and erasure leave nothing behind in free pages.
                 .pragma("secure_delete", "on")
                 .pragma("cache_size", "-16384")

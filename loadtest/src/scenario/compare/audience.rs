@@ -44,8 +44,20 @@ pub(super) struct Tally {
     pub(super) frames: u64,
     /// Their bytes, WebSocket headers included.
     pub(super) bytes: u64,
-    /// From leaving to arriving.
+    /// Of these, floor ticks that were decoded.
+    pub(super) looked_at: u64,
+    /// From leaving to arriving; of floor ticks each row of those that were decoded.
     pub(super) latency: Latency,
+}
+
+impl Tally {
+    /// Events that reached a watcher. A floor tick brings many: as many as the decoded ones on average.
+    pub(super) fn events(&self) -> u64 {
+        match self.looked_at {
+            0 => self.frames,
+            looked_at => (self.frames as f64 * self.latency.count() as f64 / looked_at as f64) as u64,
+        }
+    }
 }
 
 /// Watchers of one server.
@@ -98,6 +110,7 @@ async fn watch(mut light: Light, ear: Ear, tally: Arc<Mutex<Tally>>) -> anyhow::
                     && let Some(age) = hear(&ear, message)
                 {
                     tally.frames += 1;
+                    tally.looked_at += u64::from(matches!(ear, Ear::Floor { looks: true, .. }));
                     tally.bytes += (message.len() + if message.len() <= 125 { 2 } else { 4 }) as u64;
                     age.into_iter().for_each(|age| tally.latency.add(age));
                 }
@@ -145,6 +158,14 @@ fn ages_on_floor(start: Instant, message: &[u8]) -> Vec<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tick_that_is_not_decoded_brings_as_much_as_those_that_are() {
+        let mut tally = Tally { frames: 100, looked_at: 4, ..Tally::default() };
+        (0..200).for_each(|_| tally.latency.add(Duration::from_millis(1)));
+        assert_eq!(tally.events(), 5_000);
+        assert_eq!(Tally { frames: 100, ..Tally::default() }.events(), 100);
+    }
 
     #[test]
     fn a_stamp_is_found_in_text_and_in_an_object() {

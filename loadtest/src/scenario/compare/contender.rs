@@ -22,12 +22,10 @@ use super::workload::{Size, Workload};
 use super::{Pace, socketio};
 use crate::bench::{Bench, BenchArgs, NewMachine, Publisher, SentTimes, Viewer, World, cpu_s, enter};
 use crate::peer::{Light, Options};
-use crate::scenario::fanout::{MACHINES_A_GATEWAY, RING, six, wide};
+use crate::scenario::fanout::{LOOKS_EVERY, MACHINES_A_GATEWAY, RING, six, wide};
 
 /// Connections being opened at once.
 const DIALS: usize = 64;
-/// One watcher of the floor in so many decodes what it gets.
-const LOOKS_EVERY: usize = 25;
 /// Acknowledgements and the last deliveries come in after a turn.
 const SETTLE: Duration = Duration::from_millis(300);
 
@@ -54,7 +52,7 @@ pub(super) struct Contender {
 pub(super) struct Sample {
     /// CPU seconds of the server, user and system.
     pub(super) cpu_s: f64,
-    /// Events that reached a watcher; on the wall readings times watchers, however many frames bring them.
+    /// Events that reached a watcher, however many came in one frame.
     pub(super) deliveries: u64,
     /// What was published, times watchers.
     pub(super) due: u64,
@@ -193,8 +191,7 @@ impl Contender {
         };
         self.rest().await?;
         let due = events * self.size.watchers as u64;
-        let conflated = self.workload == Workload::Wall && matches!(self.running, Running::Hub(_));
-        Ok(Sample { cpu_s, deliveries: if conflated { due } else { tally.frames }, due, tally })
+        Ok(Sample { cpu_s, deliveries: tally.events(), due, tally })
     }
 
     async fn begin(&mut self) -> anyhow::Result<()> {
