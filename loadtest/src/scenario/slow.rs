@@ -46,6 +46,11 @@ const STANDING: usize = 240;
 const WARM_UP: Duration = Duration::from_secs(2);
 /// Latencies are taken a second at a time, and the median of the seconds counts: a busy host spoils some of them.
 const SLICE: Duration = Duration::from_secs(1);
+/// Of the values due to the others this share is seen, and this in each second: one in which they stand still is not left out, it fails.
+const SEEN_MIN: f64 = 0.95;
+const SEEN_MIN_SECOND: f64 = 0.8;
+/// The same with --quick, where the machine does other work.
+const SEEN_MIN_QUICK: f64 = 0.5;
 const RING: usize = 256;
 
 /// Runs it.
@@ -72,6 +77,7 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Report> {
     report.set("sessions", viewers + SLOW + 1);
     fill(&mut report, &idle, &greedy);
     others(&mut report, &alone, &beside);
+    attended(&mut report, [&alone, &beside], rounds * seconds, args.quick);
     hall.close(&mut report).await?;
     Ok(report)
 }
@@ -83,6 +89,8 @@ struct Hall<'a> {
     machines: Vec<MachineId>,
     port: u16,
     viewers: JoinSet<anyhow::Result<()>>,
+    /// Values due to the viewers a second.
+    due_per_s: f64,
     seen: Arc<Mutex<Latency>>,
     beat: JoinSet<anyhow::Result<()>>,
 }
@@ -100,7 +108,8 @@ impl<'a> Hall<'a> {
         let token = world.token(bench, Role::Gateway, gateway.0);
         let publisher = Publisher::connect(&bench.ws_url(), &token, &machines, 1).await?;
         let port = bench.http().rsplit_once(':').and_then(|(_, port)| port.parse().ok()).context("the hub's address has no port")?;
-        let mut hall = Self { bench, world, machines, port, viewers: JoinSet::new(), seen: Arc::default(), beat: JoinSet::new() };
+        let (due_per_s, tasks) = (viewers as f64 * HZ, JoinSet::new());
+        let mut hall = Self { bench, world, machines, port, viewers: tasks, due_per_s, seen: Arc::default(), beat: JoinSet::new() };
         for number in 0..viewers {
             hall.viewer(sent[number % MACHINES].clone(), hall.machines[number % MACHINES]).await?;
         }
@@ -126,14 +135,17 @@ impl<'a> Hall<'a> {
         Ok(())
     }
 
-    /// The viewers' p99 of each of so many seconds, microseconds.
-    async fn slices(&self, seconds: u32) -> Vec<u64> {
+    /// What the viewers saw in each of so many seconds.
+    async fn slices(&self, seconds: u32) -> Vec<Slice> {
         let take = || std::mem::take(&mut *self.seen.lock().expect("no holder of this lock panics"));
         take();
-        let mut slices = Vec::new();
+        let (mut slices, mut began) = (Vec::new(), Instant::now());
         for _ in 0..seconds {
             tokio::time::sleep(SLICE).await;
-            slices.extend(Some(take()).filter(|seen| seen.count() > 0).map(|seen| seen.quantile_us(0.99)));
+            let (seen, lasted) = (take(), began.elapsed());
+            began += lasted;
+            let share = seen.count() as f64 / (self.due_per_s * lasted.as_secs_f64());
+            slices.push(Slice { p99_us: seen.quantile_us(0.99), share });
         }
         slices
     }
@@ -154,7 +166,7 @@ impl<'a> Hall<'a> {
     }
 
     /// Readers that watch every machine and read nothing, until the last is cut; the others' p99 beside them goes to `beside`.
-    async fn beside_idle(&self, seconds: u32, beside: &mut Vec<u64>) -> anyhow::Result<Idle> {
+    async fn beside_idle(&self, seconds: u32, beside: &mut Vec<Slice>) -> anyhow::Result<Idle> {
         let before = self.look(CloseReason::WriteTimeout).await?;
         let rooms: Vec<RoomName> = self.machines.iter().map(|&machine| RoomName::Machine(machine)).collect();
         let began = Instant::now();
@@ -237,6 +249,14 @@ fn held_by_kernel(queues: &HashMap<u16, Queue>) -> u64 {
     queues.values().filter(|queue| !queue.established).map(|queue| queue.sent_bytes).sum()
 }
 
+/// A second of the others.
+#[derive(Debug, Clone, Copy)]
+struct Slice {
+    p99_us: u64,
+    /// Of the values that were due.
+    share: f64,
+}
+
 /// The hub's counts at one moment.
 struct Look {
     outbox_bytes: u64,
@@ -314,7 +334,7 @@ fn fill(report: &mut Report, idle: &Idle, greedy: &[Greedy]) {
 }
 
 /// The others, alone and beside them.
-fn others(report: &mut Report, alone: &[u64], beside: &[u64]) {
+fn others(report: &mut Report, alone: &[Slice], beside: &[Slice]) {
     let (alone_us, beside_us) = (median(alone), median(beside));
     report.set("p99_us", alone_us);
     report.set("p99_us_beside", beside_us);
@@ -324,8 +344,43 @@ fn others(report: &mut Report, alone: &[u64], beside: &[u64]) {
     });
 }
 
-fn median(slices: &[u64]) -> u64 {
-    let mut sorted = slices.to_vec();
+/// Whether the others saw what was due to them, in every second.
+fn attended(report: &mut Report, parts: [&[Slice]; 2], seconds: u32, quick: bool) {
+    let (all_min, second_min) = if quick { (SEEN_MIN_QUICK, SEEN_MIN_QUICK) } else { (SEEN_MIN, SEEN_MIN_SECOND) };
+    for (part, when) in parts.into_iter().zip(["alone", "beside"]) {
+        let share = part.iter().map(|slice| slice.share).sum::<f64>() / f64::from(seconds);
+        let least = part.iter().map(|slice| slice.share).fold(f64::INFINITY, f64::min);
+        report.set_rounded(&format!("seen_share_{when}"), share);
+        report.set_rounded(&format!("seen_share_{when}_least"), least);
+        report.require(part.len() == seconds as usize, || format!("{} of {seconds} seconds were watched {when}", part.len()));
+        report.require(share >= all_min, || format!("{when}, the others saw {share:.2} of what was due, at least {all_min}"));
+        report
+            .require(least >= second_min, || format!("{when}, there was a second with {least:.2} of what was due, at least {second_min}"));
+    }
+}
+
+fn median(slices: &[Slice]) -> u64 {
+    let mut sorted: Vec<u64> = slices.iter().map(|slice| slice.p99_us).collect();
     sorted.sort_unstable();
     sorted.get(sorted.len() / 2).copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_who_stand_still_are_no_second_to_leave_out() {
+        let (good, still) = (Slice { p99_us: 900, share: 0.99 }, Slice { p99_us: 0, share: 0.0 });
+        let failures = |beside: &[Slice]| {
+            let mut report = Report::new("slow");
+            attended(&mut report, [&[good; 10], beside], 10, false);
+            report.failures().len()
+        };
+        assert_eq!(failures(&[good; 10]), 0);
+        assert_eq!(failures(&[still; 10]), 2, "nothing was seen at all");
+        let one: Vec<Slice> = [&[good; 9][..], &[still]].concat();
+        assert_eq!(failures(&one), 2, "a tenth is missing, all of it in one second");
+        assert_eq!(failures(&[]), 2, "nothing was watched");
+    }
 }

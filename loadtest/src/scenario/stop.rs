@@ -70,33 +70,57 @@ pub async fn run(args: &BenchArgs, own: &StopArgs) -> anyhow::Result<Report> {
     report.set("p99_us", latency.quantile_us(0.99));
     for (outcome, name) in [(StopOutcome::Stopped, "stopped"), (StopOutcome::Refused, "refused"), (StopOutcome::Unconfirmed, "unconfirmed")]
     {
-        let count = results.iter().filter(|result| **result == outcome).count();
+        let count = results.iter().filter(|(_, result)| *result == outcome).count();
         report.set(name, count);
         report.require(count > 0, || format!("no stop was {name}"));
     }
+    for failure in unlike(&results) {
+        report.require(false, || failure);
+    }
     let p99 = Duration::from_micros(latency.quantile_us(0.99));
     report.require(p99 <= P99_MAX, || format!("a stop takes {p99:?} to the machine's socket at p99, at most {P99_MAX:?}"));
-    let unconfirmed = results.iter().filter(|result| **result == StopOutcome::Unconfirmed).count();
-    report.require(latency.count() as usize + unconfirmed >= stops, || format!("{} of {stops} stops reached a machine", latency.count()));
+    // Those of the mute machine join its pending one and are not timed; every other must have reached its machine.
+    let timed = results.iter().filter(|(place, _)| *place != MUTE).count();
+    report.require(results.len() == stops, || format!("{} of {stops} stops had a result", results.len()));
+    report.require(latency.count() as usize == timed, || format!("{} of {timed} stops reached their machine", latency.count()));
     Ok(report)
 }
 
-/// Stops the machines one after another; the results in order.
-async fn issue(operator: &mut Peer, ids: &[MachineId], stops: usize, sent: &Sent) -> anyhow::Result<Vec<StopOutcome>> {
+/// What a stop of the machine at this place must come to.
+const fn due(place: usize) -> StopOutcome {
+    match place {
+        REFUSES => StopOutcome::Refused,
+        MUTE => StopOutcome::Unconfirmed,
+        _ => StopOutcome::Stopped,
+    }
+}
+
+/// Stops that ended otherwise than their machine answers, in words: one for each machine and result.
+fn unlike(results: &[(usize, StopOutcome)]) -> Vec<String> {
+    let mut counts: HashMap<(usize, StopOutcome), usize> = HashMap::new();
+    for &(place, result) in results.iter().filter(|(place, result)| *result != due(*place)) {
+        *counts.entry((place, result)).or_default() += 1;
+    }
+    counts.into_iter().map(|((place, result), count)| format!("{count} stops ended {result:?}, not {:?}", due(place))).collect()
+}
+
+/// Stops the machines one after another; which it was, and the result, in order.
+async fn issue(operator: &mut Peer, ids: &[MachineId], stops: usize, sent: &Sent) -> anyhow::Result<Vec<(usize, StopOutcome)>> {
     let mut results = Vec::new();
     for number in 0..stops {
-        let machine = ids[match number % 25 {
+        let place = match number % 25 {
             7 => REFUSES,
             // Each of these takes its second.
             19 if number < 150 => MUTE,
             _ => WILLING,
-        }];
+        };
+        let machine = ids[place];
         let id = StopId(Uuid::now_v7());
         // A later stop of a machine that did not answer joins the pending one and goes out under that one's id.
-        if machine != ids[MUTE] {
+        if place != MUTE {
             sent.lock().expect("no holder of this lock panics").insert(id, Instant::now());
         }
-        results.push(operator.stop_under(id, machine).await?.result);
+        results.push((place, operator.stop_under(id, machine).await?.result));
     }
     Ok(results)
 }
@@ -153,4 +177,17 @@ async fn answer(writer: &LightWriter, stop: &StopMachine, ids: &[MachineId]) -> 
         writer.send(&ClientFrame::from(StopAnswer { machine: stop.machine, id: stop.id, answer, result })).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_that_never_reached_the_willing_machine_is_named() {
+        let right = [(WILLING, StopOutcome::Stopped), (REFUSES, StopOutcome::Refused), (MUTE, StopOutcome::Unconfirmed)];
+        assert!(unlike(&right).is_empty());
+        let wrong = [(WILLING, StopOutcome::Unconfirmed), (WILLING, StopOutcome::Unconfirmed), (MUTE, StopOutcome::Unconfirmed)];
+        assert_eq!(unlike(&wrong), ["2 stops ended Unconfirmed, not Stopped"]);
+    }
 }
