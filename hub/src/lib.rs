@@ -8,6 +8,7 @@ pub mod auth;
 pub mod clock;
 pub mod directory;
 pub mod drain;
+mod erasures;
 pub mod follow;
 pub mod hub;
 pub mod keep;

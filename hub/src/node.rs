@@ -169,6 +169,7 @@ fn listen(
     let listener = listener.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let accepting = CancellationToken::new();
+    hub.tasks.spawn("erasures", crate::erasures::finish(hub.clone(), hub.tasks.stopped()));
     hub.tasks.spawn("devices", devices::watch(hub.clone(), hub.tasks.stopped()));
     if let Some(tls) = tls.clone() {
         hub.tasks.spawn("certificates", tls.watch(hub.metrics.clone(), hub.tasks.stopped()));

@@ -46,6 +46,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/sqlite/0005_sources.sql"),
         postgres: include_str!("../migrations/postgres/0005_sources.sql"),
     },
+    Migration {
+        version: 6,
+        agrees: 1,
+        sqlite: include_str!("../migrations/sqlite/0006_erasures.sql"),
+        postgres: include_str!("../migrations/postgres/0006_erasures.sql"),
+    },
 ];
 
 /// Serialises nodes that start together; any number that nobody else uses in the database.

@@ -67,3 +67,36 @@ async fn a_member_who_is_erased_while_training_is_gone_at_once_and_stays_gone() 
     gateway.close().await.expect("goodbye");
     coach.close().await.expect("goodbye");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_that_was_cut_is_finished_by_the_next_hub() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let hub = TestHub::beside(folder.path(), &listener, true).await;
+    let (mut gateway, code) = hub.bike(1).await;
+    let mut phone = hub.phone().await;
+    let (workout, _) = claim(&mut phone, &mut gateway, &code).await;
+    for seq in 1..=20 {
+        gateway.send(sample(seq, 150)).await.expect("sent");
+    }
+    let stored =
+        |frame: &ServerFrame| matches!(frame, ServerFrame::Ack(ack) if ack.acks.iter().any(|ack| ack.slot == 1 && ack.stored.contains(20)));
+    gateway.expect("an ack", |frame| stored(frame).then_some(())).await.expect("stored");
+    // As a hub leaves it that is killed after the first step: the request stands, the training is there.
+    let store = &hub.node().hub.store;
+    store.ask_erasure(TENANT, ANNA, None, hub::clock::at_ms()).await.expect("asked");
+    assert!(store.workout(TENANT, workout).await.expect("read").is_some());
+    gateway.cut();
+    phone.cut();
+    hub.end().await;
+
+    let hub = TestHub::beside(folder.path(), &listener, false).await;
+    let store = &hub.node().hub.store;
+    let until = Instant::now() + Duration::from_secs(10);
+    while !store.unfinished_erasures(i64::MAX).await.expect("read").is_empty() {
+        assert!(Instant::now() < until, "the erasure was not finished");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(store.workout(TENANT, workout).await.expect("read"), None);
+    assert_eq!(store.member_events(TENANT, ANNA, 10).await.expect("read"), []);
+}

@@ -18,7 +18,7 @@ const OLDER_LOOKS: usize = 200;
 /// A table up to this size is written anew: a second or so, in which nobody else may use it.
 const FULL_BYTES_MAX: i64 = 64 * 1024 * 1024;
 /// Tables that hold something of members.
-const TABLES: [&str; 22] = [
+const TABLES: [&str; 23] = [
     "members",
     "team_people",
     "achievements",
@@ -40,6 +40,7 @@ const TABLES: [&str; 22] = [
     "sets",
     "strokes",
     "erased",
+    "erasures",
     "board_scores",
 ];
 

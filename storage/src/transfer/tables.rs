@@ -59,6 +59,7 @@ pub(super) const TABLES: &[Table] = &[
     table("packed", &["source", "boot", "from_seq"]),
     table("days", &["member", "gym", "day"]),
     table("erased", &["subject"]),
+    table("erasures", &["tenant", "member"]),
     Table { serial: Some("entry"), ..table("audit", &["entry"]) },
     table("reps", &["source", "boot", "seq"]),
     table("sets", &["source", "boot", "seq"]),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use uuid::Uuid;
+
 use super::boots::{self, Known};
 use super::insert::Care;
 use super::plan::{Outcome, Plan, Quarantined};
@@ -10,7 +12,8 @@ use super::{insert, late, months, suspects};
 use crate::canonical;
 use crate::db::{Conn, Wire, values};
 use crate::error::StoreError;
-use crate::model::Row;
+use crate::model::{Row, SourceKey};
+use crate::store::tombstone::{any_erased, stand_by};
 
 /// Writes a batch. On an error nothing of it is committed, or all of it and nobody knows: write it again.
 pub(crate) async fn write(wire: &mut Wire, known: &mut Known, rows: &[Row], care: Care) -> Result<Outcome, StoreError> {
@@ -30,6 +33,12 @@ pub(crate) async fn write(wire: &mut Wire, known: &mut Known, rows: &[Row], care
     months::ensure(wire, &mut known.months, months.into_iter()).await?;
 
     wire.begin(DO).await?;
+    if someone_was_erased(&mut wire.conn(), known, rows).await? {
+        // Of whom the writer remembers sources. It forgets, and knows better the second time.
+        wire.conn().script(DO, "rollback").await?;
+        known.clear();
+        return Box::pin(write(wire, known, rows, care)).await;
+    }
     let keys: Vec<[i64; 2]> = keys.into_iter().collect();
     let mut locked = boots::lock(&mut wire.conn(), &keys).await?;
     let mut plan = Plan::default();
@@ -54,6 +63,20 @@ pub(crate) async fn write(wire: &mut Wire, known: &mut Known, rows: &[Row], care
     boots::widen(&mut conn, &locked).await?;
     wire.commit(DO).await?;
     Ok(plan.finish())
+}
+
+/// Whether somebody was erased whose sources are remembered. From here to the end of the transaction nobody else is.
+async fn someone_was_erased(conn: &mut Conn<'_>, known: &Known, rows: &[Row]) -> Result<bool, StoreError> {
+    let owner = |row: &Row| match *row.source {
+        SourceKey::Member(_, member, _) if known.sources.get(&row.source) != Some(ERASED) => Some(member.0),
+        SourceKey::Member(..) | SourceKey::Machine(..) => None,
+    };
+    let owners: BTreeSet<Uuid> = rows.iter().filter_map(owner).collect();
+    if owners.is_empty() {
+        return Ok(false);
+    }
+    stand_by(conn).await?;
+    Ok(!any_erased(conn, &owners.into_iter().collect::<Vec<_>>()).await?.is_empty())
 }
 
 async fn quarantine(conn: &mut Conn<'_>, quarantined: &Quarantined<'_>) -> Result<(), StoreError> {

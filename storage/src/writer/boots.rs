@@ -52,7 +52,7 @@ impl Known {
         for row in others.into_iter().chain(losses) {
             let source = match self.sources.get(&row.source) {
                 Some(source) => source,
-                None => self.sources.number(&mut wire.conn(), &row.source).await?,
+                None => self.sources.number(wire, &row.source).await?,
             };
             let key = (source, row.boot);
             if source == ERASED {

@@ -3,12 +3,12 @@
 //! A fact that the database refuses does not hold up the others: the batch is written again one by one, and the refused fact is put to
 //! quarantine in words.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::ErrorCode;
 use protocol::frame::{Event, EventBody, MachineFault, SetDetail};
 use protocol::text::Text;
-use protocol::{GymId, MemberId, RoomName};
+use protocol::{GymId, MemberId, RoomName, SeqRanges};
 use uuid::Uuid;
 
 use super::boots::Known;
@@ -18,7 +18,8 @@ use crate::db::{Conn, Value, Wire, values};
 use crate::error::StoreError;
 use crate::model::{Fact, WorkoutRange};
 use crate::open::now_ms;
-use crate::store::erase::any_erased;
+use crate::store::Erased;
+use crate::store::tombstone::{any_erased, mark, stand_by, take_out};
 use crate::words::{json, word};
 
 const DO: &str = "write facts";
@@ -30,12 +31,10 @@ pub(crate) async fn write_all(wire: &mut Wire, known: &mut Known, facts: &[Fact]
     number_sources(wire, known, facts).await?;
     wire.begin(DO).await?;
     let mut conn = wire.conn();
+    let erased = erased_among(&mut conn, known, facts).await?;
     if conn.is_postgres() && facts.iter().any(|fact| matches!(fact, Fact::Event { .. })) {
         conn.fetch(DO, "select pg_advisory_xact_lock($1)", &values![EVENTS_LOCK]).await?;
     }
-    let erased =
-        any_erased(&mut conn, &facts.iter().flat_map(subjects).flatten().collect::<BTreeSet<Uuid>>().into_iter().collect::<Vec<_>>())
-            .await?;
     for fact in facts {
         // What was on its way while its member was erased goes nowhere.
         if erased.is_empty() || !subjects(fact).iter().flatten().any(|id| erased.contains(id)) {
@@ -71,10 +70,53 @@ async fn quarantine(conn: &mut Conn<'_>, fact: &Fact, detail: &str) -> Result<()
     conn.execute("put a fact to quarantine", sql, &params).await.map(drop)
 }
 
+/// Who of these, and which training, was erased; nobody else is until the end of the transaction. A workout that an erasure could not know, because it was on
+/// its way, is erased here, and so are the readings of its stretches and of those that end only now.
+async fn erased_among(conn: &mut Conn<'_>, known: &Known, facts: &[Fact]) -> Result<BTreeSet<Uuid>, StoreError> {
+    let ids: BTreeSet<Uuid> = facts.iter().flat_map(subjects).flatten().collect();
+    if ids.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    stand_by(conn).await?;
+    let mut erased: BTreeSet<Uuid> = any_erased(conn, &ids.into_iter().collect::<Vec<_>>()).await?.into_iter().collect();
+    if erased.is_empty() {
+        return Ok(erased);
+    }
+    for fact in facts {
+        if let Fact::Claim { member, workout, .. } | Fact::Workout { member, workout, .. } = fact
+            && erased.contains(&member.0)
+            && erased.insert(workout.0)
+        {
+            mark(conn, workout.0, now_ms()).await?;
+        }
+    }
+    // By source and boot, in the order in which batches lock them.
+    let mut stretches: BTreeMap<(i64, u32), SeqRanges> = BTreeMap::new();
+    for fact in facts {
+        if let Fact::WorkoutRange { workout, range } = fact
+            && erased.contains(&workout.0)
+            && range.to_seq != u32::MAX
+            && let Some(source) = known.sources.get(&range.source)
+            && source != ERASED
+            && range.from_seq <= range.to_seq
+        {
+            stretches.entry((source, range.boot)).or_default().insert(range.from_seq, range.to_seq);
+        }
+    }
+    let mut gone = Erased::new();
+    for (boot, stretches) in stretches {
+        take_out(conn, boot, &stretches, &mut gone).await?;
+    }
+    if !gone.is_empty() {
+        tracing::info!(rows = gone.values().sum::<u64>(), "readings that were on their way while their member was erased were erased too");
+    }
+    Ok(erased)
+}
+
 async fn number_sources(wire: &mut Wire, known: &mut Known, facts: &[Fact]) -> Result<(), StoreError> {
     for fact in facts {
         if let Fact::WorkoutRange { range, .. } = fact {
-            known.sources.number(&mut wire.conn(), &range.source).await?;
+            known.sources.number(wire, &range.source).await?;
         }
     }
     Ok(())

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use protocol::{ErrorCode, SeqRanges};
 
 use super::months::AT_MS;
-use super::sources::ERASED;
 use crate::canonical;
 use crate::model::{Rejection, Report, Row, RowWhat, SourceKey};
 
@@ -68,6 +67,8 @@ pub(crate) struct Outcome {
     pub(crate) lost: u64,
     pub(crate) quarantined: u64,
     boots: BTreeMap<Key, BootNews>,
+    /// Of members who were erased: their sources have no numbers.
+    erased: HashMap<(Arc<SourceKey>, u32), SeqRanges>,
     conflicts: BTreeMap<(Key, u32), (Arc<SourceKey>, SeqRanges)>,
 }
 
@@ -144,10 +145,10 @@ impl<'r> Plan<'r> {
 
     /// Of a member who was erased: told as stored, so that its source forgets it, and never written.
     pub(crate) fn erased(&mut self, row: &'r Row) {
-        let news = self.outcome.news((ERASED, row.boot), row);
+        let seqs = self.outcome.erased.entry((Arc::clone(&row.source), row.boot)).or_default();
         let to = if let RowWhat::Lost { to } = row.what { to } else { row.seq };
         for (from, to) in row.absorbed.iter().map(|&seq| (seq, seq)).chain([(row.seq, to)]).filter(|(from, to)| *from > 0 && from <= to) {
-            news.seqs.insert(from, to);
+            seqs.insert(from, to);
         }
     }
 
@@ -193,7 +194,8 @@ impl Outcome {
             seqs: news.seqs,
             rejected: news.rejected,
         });
-        stored.chain(conflicts)
+        let erased = self.erased.into_iter().map(|((source, boot), seqs)| Report::Stored { source, boot, seqs, rejected: Vec::new() });
+        stored.chain(erased).chain(conflicts)
     }
 }
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::db::{Conn, Row, Value, values};
+use crate::db::{Conn, Row, Value, Wire, values};
 use crate::error::StoreError;
 use crate::model::SourceKey;
-use crate::store::erase::any_erased;
+use crate::store::tombstone::{any_erased, stand_by};
 
 const DO: &str = "number a source";
 /// Sources remembered; more means that the memory is begun again.
@@ -29,25 +29,23 @@ impl Sources {
         self.0.get(key).copied()
     }
 
-    /// The number, made if need be.
-    pub(crate) async fn number(&mut self, conn: &mut Conn<'_>, key: &Arc<SourceKey>) -> Result<i64, StoreError> {
+    /// The number, made if need be. Of a member in a transaction of its own, which an erasure comes before or after.
+    pub(crate) async fn number(&mut self, wire: &mut Wire, key: &Arc<SourceKey>) -> Result<i64, StoreError> {
         if let Some(number) = self.get(key) {
             return Ok(number);
         }
-        let (tenant, kind, owner) = parts(key);
-        if kind == "member" && !any_erased(conn, &[owner]).await?.is_empty() {
-            self.0.insert(Arc::clone(key), ERASED);
-            return Ok(ERASED);
-        }
-        let params = values![tenant, kind, owner, key.sensor()];
-        if matches!(**key, SourceKey::Member(..)) {
-            adopt(conn, &params).await?;
-        }
-        let make = "insert into sources (tenant, kind, owner, sensor) values ($1, $2, $3, $4) on conflict do nothing";
-        conn.execute(DO, make, &params).await?;
-        let find = "select source from sources where tenant = $1 and kind = $2 and owner = $3 and sensor = $4";
-        let row = conn.fetch_one(DO, find, &params).await?;
-        let number = row.map_or(Err(StoreError::Stale { operation: DO }), |row| row.get(DO, 0))?;
+        let number = match **key {
+            SourceKey::Machine(..) => make(&mut wire.conn(), key).await?,
+            SourceKey::Member(_, member, _) => {
+                wire.begin(DO).await?;
+                let mut conn = wire.conn();
+                stand_by(&mut conn).await?;
+                let erased = !any_erased(&mut conn, &[member.0]).await?.is_empty();
+                let number = if erased { ERASED } else { make(&mut conn, key).await? };
+                wire.commit(DO).await?;
+                number
+            }
+        };
         if self.0.len() >= REMEMBERED_MAX {
             self.0.clear();
         }
@@ -58,6 +56,19 @@ impl Sources {
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
+}
+
+async fn make(conn: &mut Conn<'_>, key: &SourceKey) -> Result<i64, StoreError> {
+    let (tenant, kind, owner) = parts(key);
+    let params = values![tenant, kind, owner, key.sensor()];
+    if matches!(key, SourceKey::Member(..)) {
+        adopt(conn, &params).await?;
+    }
+    let make = "insert into sources (tenant, kind, owner, sensor) values ($1, $2, $3, $4) on conflict do nothing";
+    conn.execute(DO, make, &params).await?;
+    let find = "select source from sources where tenant = $1 and kind = $2 and owner = $3 and sensor = $4";
+    let row = conn.fetch_one(DO, find, &params).await?;
+    row.map_or(Err(StoreError::Stale { operation: DO }), |row| row.get(DO, 0))
 }
 
 /// Takes over the row of a device that a binary without tenants made, unless its member is another tenant's.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use protocol::frame::{EventBody, SetDetail, Totals, VisitState, WorkoutStage};
 use protocol::text::Text;
 use protocol::{EventId, MemberId, TenantId};
-use storage::{Fact, MemberRecord, Row, RowWhat, SourceKey, StoreError, WorkoutRange};
+use storage::{Erasure, Fact, MemberRecord, Row, RowWhat, SourceKey, StoreError, WorkoutRange};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -174,5 +174,106 @@ pub(crate) async fn erasing_one_leaves_another(bench: &Bench) {
     assert_eq!(bench.number("select count(*) from members").await, 1);
     assert_eq!(bench.number("select count(*) from samples").await, 2_600 - 11 - 2);
     assert_eq!(bench.number("select count(*) from workouts").await, 1);
+    house.close().await;
+}
+
+/// What the member left in any table but the marks: also in sources and boots that writers made meanwhile.
+const LEFT_OF_MEMBERS: &str = "select (select count(*) from sources where kind = 'member') + (select count(*) from samples s
+     where not exists (select 1 from sources o where o.source = s.source))";
+
+pub(crate) async fn what_waits_in_a_queue_while_its_member_is_erased_is_erased_too(bench: &Bench) {
+    let mut house = House::open(unpacked(bench)).await;
+    provision(&house.store).await;
+    let bike = source(1);
+    persist(&house, [workout_fact(WorkoutStage::Live), range_fact(1, 5, u32::MAX)]).await;
+    house.keep(rows(&bike, 1, 1..=50)).await;
+    house.keep(rows(&strap(), 9, 1..=20)).await;
+    house.until("stored", |heard| heard.stored_count() == 70).await;
+    house.store.erase_member(tenant(), MEMBER, None, 1).await.unwrap();
+    // Rows that were taken before, in the stretch that nobody had closed, and of the strap whose number the writer remembers.
+    house.keep(rows(&bike, 1, 51..=60)).await;
+    house.keep(rows(&strap(), 9, 21..=30)).await;
+    house.keep(rows(&strap(), 10, 1..=10)).await;
+    house.until("told as stored", |heard| heard.stored_count() == 100).await;
+    // The stretch ends, and a workout comes whose fact was still on its way when the member was erased.
+    let late = protocol::WorkoutId(Uuid::from_u128(0x1a7e));
+    let Fact::Workout { gym, member, visit, stage, started_at_ms, ended_at_ms, .. } = workout_fact(WorkoutStage::Live) else {
+        unreachable!()
+    };
+    let started = Fact::Workout { workout: late, gym, member, visit, stage, started_at_ms, ended_at_ms };
+    let stretch = |from_seq, to_seq| Fact::WorkoutRange {
+        workout: late,
+        range: WorkoutRange { source: Arc::clone(&bike), boot: 1, from_seq, to_seq },
+    };
+    persist(&house, [range_fact(1, 5, 60), started, stretch(61, u32::MAX)]).await;
+    house.keep(rows(&bike, 1, 61..=70)).await;
+    house.until("told as stored", |heard| heard.stored_count() == 110).await;
+    // In a transaction of its own, after its workout was dropped; five of its readings come later still.
+    persist(&house, [stretch(61, 75)]).await;
+    house.keep(rows(&bike, 1, 71..=80)).await;
+    house.until("told as stored", |heard| heard.stored_count() == 120).await;
+    assert_eq!(bench.number(TABLES_OF_MEMBERS).await, 0);
+    assert_eq!(bench.number(LEFT_OF_MEMBERS).await, 0);
+    assert_eq!(bench.number(READINGS).await, 4 + 5, "nobody's, before and after");
+    house.close().await;
+}
+
+pub(crate) async fn a_member_is_erased_beside_a_busy_writer(bench: &Bench) {
+    const MEMBERS: u128 = 12;
+    const STRAPS: u32 = 10;
+    let mut house = House::open(unpacked(bench)).await;
+    provision(&house.store).await;
+    let members: Vec<MemberId> = (1..=MEMBERS).map(|n| MemberId(Uuid::from_u128(0x5eed_0000 + n))).collect();
+    house.store.put_members(tenant(), &members.iter().copied().map(MemberRecord::new).collect::<Vec<_>>()).await.unwrap();
+    let mut kept = 0;
+    for member in &members {
+        let straps: Vec<Arc<SourceKey>> =
+            (0..STRAPS).map(|n| Arc::new(SourceKey::Member(tenant(), *member, Text::cut(&format!("strap {n}"))))).collect();
+        let store = house.store.clone();
+        let erase = async { store.erase_member(tenant(), *member, None, 1).await.unwrap() };
+        // New devices, new boots and old ones, while the erasure goes through the tables.
+        let write = async {
+            for boot in 1..=3 {
+                for strap in &straps {
+                    house.keep(rows(strap, boot, 1..=2)).await;
+                    kept += 2;
+                    tokio::task::yield_now().await;
+                }
+                house.until("told as stored", |heard| heard.stored_count() >= kept).await;
+            }
+        };
+        tokio::join!(write, erase);
+    }
+    assert_eq!(bench.number(LEFT_OF_MEMBERS).await, 0);
+    assert_eq!(bench.number(READINGS).await, 0);
+    house.close().await;
+}
+
+pub(crate) async fn an_erasure_that_was_cut_is_finished_after_the_next_start(bench: &Bench) {
+    let mut house = House::open(unpacked(bench)).await;
+    provision(&house.store).await;
+    let (early, _) = said();
+    let count = early.len() as u64;
+    persist(&house, facts()).await;
+    house.keep(early).await;
+    house.until("stored", |heard| heard.stored_count() == count).await;
+    // The last step cannot be done: everything before it is, and the request stands.
+    bench.sql("alter table visit_machines rename to hidden").await;
+    let by = Uuid::from_u128(1);
+    assert!(house.store.erase_member(tenant(), MEMBER, Some(by), 7).await.is_err());
+    assert_eq!(bench.number("select count(*) from members").await, 0, "gone for every question");
+    house.crash().await;
+    bench.sql("alter table hidden rename to visit_machines").await;
+
+    let house = House::open(unpacked(bench)).await;
+    assert_eq!(house.store.unfinished_erasures(6).await.unwrap(), []);
+    let cut = house.store.unfinished_erasures(7).await.unwrap();
+    assert_eq!(cut, [Erasure { tenant: tenant(), member: MEMBER, by: Some(by), at_ms: 7 }]);
+    let mut gone = storage::Erased::new();
+    house.store.finish_erasure(cut[0], &mut gone).await.unwrap();
+    assert_eq!(gone["workouts"], 1, "{gone:?}");
+    assert_eq!(house.store.unfinished_erasures(i64::MAX).await.unwrap(), []);
+    assert_eq!(bench.number(TABLES_OF_MEMBERS).await, 0);
+    assert_eq!(bench.number("select count(*) from audit where action = 'erase'").await, 1);
     house.close().await;
 }

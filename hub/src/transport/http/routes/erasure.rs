@@ -207,7 +207,7 @@ struct ErasedAnswer {
 }
 
 /// Erases a member: their sockets close, and they are gone from every table at once and from the files within a minute. It cannot be undone, and nothing
-/// that comes later brings them back. Asked for again it finishes what was cut.
+/// that comes later brings them back. What is cut after it was begun, by a crash too, the hub finishes by itself; asked for again it does so at once.
 #[utoipa::path(delete, path = "/v1/members/{member}", tag = "people", params(("member" = Uuid, Path, description = "The member")),
     responses((status = 200, body = ErasedAnswer)), extensions(("x-right" = json!("http.member.erase"))))]
 async fn erase(State(api): State<Api>, caller: Caller, At(member): At<MemberId>) -> Answer<Json<ErasedAnswer>> {
@@ -220,12 +220,6 @@ async fn erase(State(api): State<Api>, caller: Caller, At(member): At<MemberId>)
     let gone = api.ask("erase_member", "members", erase).await?;
     api.registry.forget_member(member);
     let store = api.store.clone();
-    api.tasks.spawn("scrub", async move {
-        match store.scrub().await {
-            Ok(large) if large.is_empty() => tracing::info!("a member was erased, and the files were scrubbed"),
-            Ok(large) => tracing::warn!(tables = ?large, "a member was erased; these tables are large: run `vacuum full` on them at a quiet hour"),
-            Err(error) => tracing::warn!(error = %crate::chain(&error), "a member was erased; the files could not be scrubbed: erase again to try again"),
-        }
-    });
+    api.tasks.spawn("scrub", async move { crate::erasures::scrub(&store).await });
     Ok(Json(ErasedAnswer { rows: gone.into_iter().map(|(table, rows)| (table.to_owned(), rows)).collect() }))
 }
