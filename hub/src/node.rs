@@ -176,6 +176,9 @@ fn listen(
     }
     let front = Arc::new(Front { hub: hub.clone(), router, tls });
     hub.tasks.spawn("accept", accept::accept(front, listener, accepting.clone()));
+    if hub.config.auth.issuers.is_empty() && issuer.is_none() {
+        tracing::warn!("auth.issuers is empty: no token is good here, and only devices that were enrolled before can log in");
+    }
     tracing::info!(listen.address = %address, profile = ?hub.config.profile, "the hub listens");
     Ok(Node { hub, address, issuer, recorder, accepting, shards })
 }

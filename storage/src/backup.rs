@@ -73,10 +73,7 @@ pub async fn backup(url: &str, file: &Path) -> Result<u64, BackupError> {
 /// # Errors
 /// [`BackupError`]; an existing store is never touched.
 pub async fn restore(url: &str, file: &Path) -> Result<u64, BackupError> {
-    let store = match Address::parse(url).map_err(BackupError::Open)? {
-        Address::Sqlite(options) => options.get_filename().to_path_buf(),
-        Address::Postgres(_) => return Err(BackupError::NotSqlite),
-    };
+    let store = place(url)?;
     refuse_existing(&store)?;
     let partial = beside(&store);
     remove_leftover(&partial)?;
@@ -105,12 +102,21 @@ pub async fn restored(url: &str) -> Result<u64, BackupError> {
     Ok(starts)
 }
 
+/// The file of an embedded store, absolute: a relative one is looked for from where the process stands, which is not always where a hub does.
+///
+/// # Errors
+/// [`BackupError`]: no file, or no folder to start from.
+pub fn place(url: &str) -> Result<PathBuf, BackupError> {
+    let file = match Address::parse(url).map_err(BackupError::Open)? {
+        Address::Sqlite(options) => options.get_filename().to_path_buf(),
+        Address::Postgres(_) => return Err(BackupError::NotSqlite),
+    };
+    std::path::absolute(&file).map_err(|source| BackupError::File { path: file, source })
+}
+
 fn path_of(url: &str) -> Result<PathBuf, BackupError> {
-    match Address::parse(url).map_err(BackupError::Open)? {
-        Address::Sqlite(options) if options.get_filename().exists() => Ok(options.get_filename().to_path_buf()),
-        Address::Sqlite(options) => Err(BackupError::Missing(options.get_filename().to_path_buf())),
-        Address::Postgres(_) => Err(BackupError::NotSqlite),
-    }
+    let file = place(url)?;
+    if file.exists() { Ok(file) } else { Err(BackupError::Missing(file)) }
 }
 
 /// One consistent, defragmented copy, made by SQLite itself in one read transaction.

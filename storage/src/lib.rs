@@ -24,7 +24,7 @@ mod transfer;
 mod words;
 mod writer;
 
-pub use backup::{BackupError, STARTS_AT_RESTORE, backup, restore, restored};
+pub use backup::{BackupError, STARTS_AT_RESTORE, backup, place, restore, restored};
 pub use counters::{Counters, CountersNow};
 pub use error::{OpenError, StoreError};
 pub use import::{Import, Imported, Importer};

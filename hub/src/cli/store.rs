@@ -48,11 +48,12 @@ async fn carry_out(url: &str, command: &StoreCommand) -> anyhow::Result<String> 
     Ok(match command {
         StoreCommand::Backup { file } => {
             let bytes = storage::backup(url, file).await?;
-            format!("{} holds the store, {bytes} bytes, checked", file.display())
+            format!("{} holds the store {}, {bytes} bytes, checked", file.display(), storage::place(url)?.display())
         }
         StoreCommand::Restore { file } => {
             let starts = storage::restore(url, file).await?;
-            format!("the store is back from {}; the start counter is {starts}", file.display())
+            let place = storage::place(url)?;
+            format!("the store {} is back from {}; the start counter is {starts}", place.display(), file.display())
         }
         StoreCommand::Copy(_) => unreachable!("a copy names both its databases and was made above"),
         StoreCommand::Restored => {

@@ -7,7 +7,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
 use super::Shared;
-use super::families::{COUNTERS, Count, Described, GAUGES, Gauge, OUTCOMES, SERIES, place};
+use super::families::{COUNTERS, Count, Described, GAUGES, Gauge, Kind, OUTCOMES, SERIES, place};
 use super::process;
 
 /// Registered once with the registry.
@@ -59,9 +59,12 @@ impl prometheus_client::collector::Collector for Collector {
         debug_assert_eq!(first, SERIES);
         for (family, gauge) in GAUGES.iter().zip(Gauge::ALL) {
             let readings = self.readings(*gauge);
-            let mut metric = encoder.encode_descriptor(family.name, family.help, None, MetricType::Gauge)?;
+            let total = family.kind == Kind::Counter;
+            let kind = if total { MetricType::Counter } else { MetricType::Gauge };
+            let mut metric = encoder.encode_descriptor(family.name, family.help, None, kind)?;
             for (label, value) in readings {
                 match label {
+                    _ if total => metric.encode_counter::<NoLabelSet, f64, f64>(&value, None)?,
                     Some(label) if !family.label.is_empty() => {
                         metric.encode_family(&[(family.label, label.as_str())])?.encode_gauge(&value)?
                     }

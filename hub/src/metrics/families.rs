@@ -43,8 +43,8 @@ macro_rules! counters {
 }
 
 macro_rules! gauges {
-    ($($variant:ident $name:literal $label:literal $help:literal;)+) => {
-        /// A family that is read when asked.
+    ($($variant:ident $kind:ident $name:literal $label:literal $help:literal;)+) => {
+        /// A family that is read when asked: what is now, or a total that somebody else counts.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[expect(missing_docs, reason = "the table says it")]
         pub enum Gauge { $($variant,)+ }
@@ -54,9 +54,9 @@ macro_rules! gauges {
             pub(super) const ALL: &[Self] = &[$(Self::$variant,)+];
         }
 
-        /// Gauges in the order of [`Gauge`].
+        /// Families in the order of [`Gauge`].
         pub(super) const GAUGES: &[Described] =
-            &[$(Described { name: $name, kind: Kind::Gauge, label: $label, values: &[], help: $help },)+];
+            &[$(Described { name: $name, kind: Kind::$kind, label: $label, values: &[], help: $help },)+];
     };
 }
 
@@ -145,32 +145,33 @@ counters! {
 }
 
 gauges! {
-    Sessions "spotter_sessions" "role" "Sessions that stand";
-    ActiveUsers "active_users" "" "Subjects with at least one session";
-    QueuedBytes "spotter_queued_bytes" "" "Bytes that wait in outboxes";
-    ShardInbox "spotter_shard_inbox" "shard" "Inputs that wait in a shard's inbox";
-    Gyms "spotter_gyms" "" "Gyms that this node steps";
-    RecorderRows "spotter_recorder_queue_rows" "" "Rows that wait for the store";
-    RecorderBytes "spotter_recorder_queue_bytes" "" "Bytes of rows that wait for the store";
-    RecorderFacts "spotter_recorder_queue_facts" "" "Facts (claims, visits, workouts, events) that wait for the store";
-    RecorderLag "spotter_recorder_lag_seconds" "" "From receiving the oldest row of the last batch to its commit";
-    RecorderBatches "spotter_recorder_batches" "" "Transactions committed since the start";
-    RecorderRetries "spotter_recorder_retries" "" "Transactions tried again since the start";
-    PackedSamples "spotter_packed_samples" "" "Readings packed since the start";
-    PackedBytes "spotter_packed_bytes" "" "Bytes of the chunks and minutes that they became";
-    PackedChunks "spotter_packed_chunks" "" "Chunks written since the start";
-    ForgottenChunks "spotter_forgotten_chunks" "" "Chunks that retention took away or emptied since the start";
-    ForgottenRows "spotter_forgotten_rows" "" "Events, quarantined rows, days and keys that retention took away since the start";
-    ForgottenPartitions "spotter_forgotten_partitions" "" "Empty partitions dropped since the start (Postgres)";
-    HistoryFailed "spotter_history_failed" "" "Steps of packing or retention that failed since the start, the database being there";
-    StoreUp "spotter_store_up" "" "1 while the database answers";
-    Tasks "spotter_tasks" "" "Tasks that run";
-    Revocations "spotter_revocations" "" "Revocations in force";
-    DiskUsed "spotter_disk_used_ratio" "" "Used part of the disk that the embedded store is on";
-    Uptime "spotter_uptime_seconds" "" "Since the start";
-    Memory "process_resident_memory_bytes" "" "Resident memory";
-    Cpu "process_cpu_seconds" "" "Processor time used, user and system";
-    Descriptors "process_open_fds" "" "Open file descriptors";
+    Sessions Gauge "spotter_sessions" "role" "Sessions that stand";
+    ActiveUsers Gauge "active_users" "" "Subjects with at least one session";
+    QueuedBytes Gauge "spotter_queued_bytes" "" "Bytes that wait in outboxes";
+    ShardInbox Gauge "spotter_shard_inbox" "shard" "Inputs that wait in a shard's inbox";
+    Gyms Gauge "spotter_gyms" "" "Gyms that this node steps";
+    RecorderRows Gauge "spotter_recorder_queue_rows" "" "Rows that wait for the store";
+    RecorderBytes Gauge "spotter_recorder_queue_bytes" "" "Bytes of rows that wait for the store";
+    RecorderFacts Gauge "spotter_recorder_queue_facts" "" "Facts (claims, visits, workouts, events) that wait for the store";
+    RecorderLag Gauge "spotter_recorder_lag_seconds" "" "From receiving the oldest row of the last batch to its commit";
+    RecorderBatches Counter "spotter_recorder_batches" "" "Transactions committed since the start";
+    RecorderRetries Counter "spotter_recorder_retries" "" "Transactions tried again since the start";
+    PackedSamples Counter "spotter_packed_samples" "" "Readings packed since the start";
+    PackedBytes Gauge "spotter_packed_bytes" "" "Bytes of the chunks and minutes that they became";
+    PackedChunks Counter "spotter_packed_chunks" "" "Chunks written since the start";
+    ForgottenChunks Counter "spotter_forgotten_chunks" "" "Chunks that retention took away or emptied since the start";
+    ForgottenRows Counter "spotter_forgotten_rows" "" "Events, quarantined rows, days and keys that retention took away since the start";
+    ForgottenPartitions Counter "spotter_forgotten_partitions" "" "Empty partitions dropped since the start (Postgres)";
+    HistoryFailed Counter "spotter_history_failed" "" "Steps of packing or retention that failed since the start, the database being there";
+    StoreUp Gauge "spotter_store_up" "" "1 while the database answers";
+    Tasks Gauge "spotter_tasks" "" "Tasks that run";
+    Revocations Gauge "spotter_revocations" "" "Revocations in force";
+    DiskUsed Gauge "spotter_disk_used_ratio" "" "Used part of the disk that the embedded store is on";
+    Uptime Gauge "spotter_uptime_seconds" "" "Since the start";
+    Memory Gauge "process_resident_memory_bytes" "" "Resident memory";
+    Cpu Counter "process_cpu_seconds" "" "Processor time used, user and system";
+    Descriptors Gauge "process_open_fds" "" "Open file descriptors";
+    DescriptorsMost Gauge "process_max_fds" "" "Descriptors that the process may have open (`ulimit -n`)";
 }
 
 /// Families that are timed.

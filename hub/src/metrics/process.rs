@@ -14,8 +14,15 @@ pub(super) fn read(gauge: Gauge) -> Option<f64> {
         Gauge::Memory => resident_bytes(),
         Gauge::Cpu => cpu_seconds(),
         Gauge::Descriptors => std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as f64),
+        Gauge::DescriptorsMost => descriptors_most(),
         _ => None,
     }
+}
+
+/// The soft limit, which the kernel holds us to; none where there is none.
+fn descriptors_most() -> Option<f64> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?.parse().ok()
 }
 
 fn resident_bytes() -> Option<f64> {

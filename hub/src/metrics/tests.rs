@@ -88,7 +88,29 @@ fn the_process_knows_itself() {
     let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
     assert!(value("process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6));
     assert!(value("process_open_fds").is_some_and(|count| count >= 3.0));
+    let (open, most) = (value("process_open_fds"), value("process_max_fds"));
+    assert!(most > open && open > Some(0.0), "{open:?} of {most:?}");
+    assert!(value("process_cpu_seconds_total").is_some());
     assert!(value("spotter_uptime_seconds").is_some());
+}
+
+#[test]
+fn totals_that_others_count_are_counters() {
+    let metrics = Metrics::new();
+    metrics.probe(Gauge::RecorderRetries, None, || 3.0);
+    metrics.probe(Gauge::RecorderRows, None, || 5.0);
+    let text = metrics.scrape();
+    for line in [
+        "# TYPE spotter_recorder_retries counter",
+        "spotter_recorder_retries_total 3.0",
+        "# TYPE spotter_recorder_queue_rows gauge",
+        "spotter_recorder_queue_rows 5.0",
+    ] {
+        assert!(text.lines().any(|is| is == line), "{line} is missing");
+    }
+    // What is told as "since the start" only grows.
+    let grows = |family: &&Described| family.help.contains("since the start") && family.kind != Kind::Counter;
+    assert!(GAUGES.iter().find(grows).is_none());
 }
 
 #[test]

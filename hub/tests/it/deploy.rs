@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use config::{Profile, Sources};
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace").to_owned()
 }
@@ -99,4 +101,66 @@ fn the_units_verify_where_systemd_can_say_so() {
     let words = String::from_utf8_lossy(&said.stderr);
     let ours: Vec<&str> = words.lines().filter(|line| line.contains("spotter")).collect();
     assert!(ours.is_empty(), "{ours:#?}");
+}
+
+#[test]
+fn the_sample_configuration_holds() {
+    let sample = root().join("deploy/spotter.toml");
+    let said = Command::new(env!("CARGO_BIN_EXE_spotter")).args(["config", "check", "--config"]).arg(&sample).output().expect("it runs");
+    let words = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
+    assert!(said.status.success() && words.contains("profile production"), "{words}");
+    // Somebody can log in, and a backup by hand finds the same store from any folder.
+    let config = config::load(&Sources { file: Some(sample), ..Sources::of(Profile::Production) }).expect("it holds");
+    assert_eq!(config.auth.issuers.len(), 1);
+    assert!(config.store.folder().is_some_and(|folder| folder.is_absolute()));
+}
+
+/// The second issuer of the sample, which is commented out, with the key that lies in the folder.
+fn own_issuer(folder: &Path) -> String {
+    let sample = read("deploy/spotter.toml");
+    let (_, own) = sample.split_once("docs/OPERATE.md makes one").expect("the second issuer");
+    let lines = own.lines().skip(1).filter_map(|line| line.strip_prefix("# "));
+    lines.map(|line| line.replace("/etc/spotter", &folder.display().to_string()) + "\n").collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_token_makes_the_first_gym_as_the_manual_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let openssl = |words: &[&str]| Command::new("openssl").args(words).current_dir(folder.path()).output();
+    if openssl(&["version"]).is_err() {
+        eprintln!("openssl is not here: the first token was not made");
+        return;
+    }
+    for words in
+        [&["genpkey", "-algorithm", "ed25519", "-out", "issuer.key"][..], &["pkey", "-in", "issuer.key", "-pubout", "-out", "issuer.pem"]]
+    {
+        assert!(openssl(words).expect("it runs").status.success(), "{words:?}");
+    }
+    let file = folder.path().join("spotter.toml");
+    std::fs::write(&file, own_issuer(folder.path())).expect("written");
+    let store = format!("sqlite:{}", folder.path().join("spotter.db").display());
+    let sources = Sources { file: Some(file), ..Sources::of(Profile::Production) };
+    let sources = sources.flag("store.url", store, "test").flag("listen.address", "127.0.0.1:0", "test");
+    let node = hub::start(config::load(&sources).expect("it holds")).await.expect("the hub starts");
+    let token = |role: &[&str]| {
+        let script = Command::new(root().join("deploy/first-token"))
+            .args(["issuer.key", "https://backend.gym.example/"])
+            .args(role)
+            .current_dir(folder.path())
+            .output();
+        let made = script.expect("it runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        String::from_utf8(made.stdout).expect("text").trim().to_owned()
+    };
+    let gym = "0199a1b2-0000-7000-8000-00000000000a";
+    let put = async |token: String| {
+        let body = serde_json::json!({ "items": [{ "gym": gym, "name": "First", "time_zone": "Europe/Rome" }] });
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let answer = client.put(format!("http://{}/v1/gyms", node.address)).bearer_auth(token).json(&body).send().await.expect("answered");
+        (answer.status().as_u16(), answer.text().await.expect("words"))
+    };
+    let (status, words) = put(token(&["operator", "0199a1b2-0000-7000-8000-00000000000d", gym])).await;
+    assert_eq!(status, 403, "an operator makes no gyms: {words}");
+    let (status, words) = put(token(&[])).await;
+    assert!(status == 200 && words.contains("\"stored\":true"), "{status} {words}");
 }

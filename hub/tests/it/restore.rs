@@ -61,7 +61,8 @@ async fn a_backup_comes_back_and_the_gateways_fill_what_it_missed() {
         std::fs::remove_file(folder.path().join(file)).or_else(|_| if file == "spotter.db" { Err(()) } else { Ok(()) }).expect("lost");
     }
     let (ok, words) = store(folder.path(), &["restore", &name]);
-    assert!(ok, "{words}");
+    let place = folder.path().join("spotter.db").display().to_string();
+    assert!(ok && words.contains(&format!("the store {place} is back")), "it says where it put the store: {words}");
 
     let hub = TestHub::beside(folder.path(), &listener, false).await;
     assert_eq!(rows(&hub).await, 200, "what the backup had");

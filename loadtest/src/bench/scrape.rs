@@ -34,7 +34,7 @@ impl Scrape {
     /// Questions to the database and transactions of the Recorder so far.
     #[must_use]
     pub fn database_work(&self) -> f64 {
-        self.sum("database_query_duration_seconds_count") + self.sum("spotter_recorder_batches")
+        self.sum("database_query_duration_seconds_count") + self.sum("spotter_recorder_batches_total")
     }
 
     fn series<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, f64)> {

@@ -54,7 +54,7 @@ async fn run(case: Case) -> anyhow::Result<Found> {
         ground.poisoned.push(poisoned);
     }
     ground.caught_up(Instant::now()).await;
-    let retries = ground.metric("spotter_recorder_retries").await;
+    let retries = ground.metric("spotter_recorder_retries_total").await;
     ground.found.require(retries == Some(0.0), || format!("batches were tried again {retries:?} times"));
     ground.finish().await
 }
