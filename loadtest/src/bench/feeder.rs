@@ -75,6 +75,12 @@ impl Feeder {
         self.slots.len() as u64 * u64::from(self.rows_each)
     }
 
+    /// Readings sent for the first time.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.samples_sent.1 + self.batched_sent.1
+    }
+
     /// Readings told to be stored.
     #[must_use]
     pub const fn stored(&self) -> u64 {

@@ -6,15 +6,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use protocol::frame::{MachineKind, Role, Sample};
-use protocol::wire::Encoding;
-use protocol::{ClientFrame, Field, MachineId, Reading, RoomName};
-use tokio::time::{MissedTickBehavior, interval};
+use protocol::frame::{MachineKind, Role};
+use protocol::{Field, MachineId, Reading, RoomName};
 use uuid::Uuid;
 
-use crate::bench::{Bench, BenchArgs, Crowd, NewMachine, Publisher, Report, Seen, SentTimes, Viewer, World, progress};
-use crate::peer::masked_frame;
+use crate::bench::{Bench, BenchArgs, Crowd, NewMachine, Publisher, Report, Seen, SentTimes, Viewer, World, beat, progress};
 
 /// Machines that one gateway carries.
 pub(super) const MACHINES_A_GATEWAY: usize = 250;
@@ -169,37 +165,6 @@ async fn publish(
     }
     let cpu_s = before.zip(after).map(|((before, _), (after, _))| after - before);
     Ok((seen, (counted_s * layout.hz * layout.machines as f64) as u64, cpu_s))
-}
-
-/// Sends a reading of each machine `hz` times a second, the machines spread over the period.
-pub(super) async fn beat(
-    mut publisher: Publisher,
-    sent: Vec<Arc<SentTimes>>,
-    hz: f64,
-    reading: Reading,
-    until: Instant,
-) -> anyhow::Result<()> {
-    const STEPS: usize = 20;
-    let writer = publisher.writer();
-    let steps = if sent.len() >= STEPS { STEPS } else { 1 };
-    let mut timer = interval(Duration::from_secs_f64(1.0 / hz / steps as f64));
-    timer.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let (mut seq, mut framed) = (0_u32, Vec::new());
-    while Instant::now() < until {
-        seq += 1;
-        for step in 0..steps {
-            timer.tick().await;
-            framed.clear();
-            for slot in (step..sent.len()).step_by(steps) {
-                let sample = Sample { slot: slot as u16, seq, dev_ms: publisher.dev_ms(), reading: reading.clone() };
-                masked_frame(2, &ClientFrame::from(sample).to_bytes(Encoding::MessagePack), &mut framed);
-                sent[slot].leaves(seq);
-            }
-            writer.send_framed(&framed).await.context("the hub does not take readings")?;
-            while publisher.news.try_recv().is_ok() {}
-        }
-    }
-    Ok(())
 }
 
 fn fill(report: &mut Report, layout: &Layout, seen: &Seen, sent: u64, cpu_s: Option<f64>, sessions: usize) {

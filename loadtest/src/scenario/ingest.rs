@@ -1,16 +1,19 @@
-//! `ingest`: how many readings a second go from gateway sockets to committed rows, each exactly once?
+//! `ingest`: how many readings a second go from gateway sockets to committed rows, each exactly once? And what do people who watch notice?
 //!
-//! The clock runs from the first byte to the last reading that the hub told to be stored. Then the store is counted.
+//! Watchers of some machines first have the hub for themselves. Then the gateways send the budget's rows a second for a while, paced; then as
+//! fast as the hub takes them. That clock runs from the first byte in full to the last reading told to be stored. Then the store is counted.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use protocol::MachineId;
 use protocol::frame::{MachineKind, Role};
+use protocol::{GatewayId, MachineId};
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
 
-use crate::bench::{Bench, BenchArgs, Feeder, NewMachine, Publisher, Report, World, progress};
+use super::fanout::six;
+use crate::bench::{Bench, BenchArgs, Feeder, NewMachine, Publisher, Pulse, Report, Second, World, median_p99_us, progress};
 
 /// Targets of `DESIGN` section 8, on two cores shared with the load.
 const POSTGRES_ROWS_PER_S: f64 = 60_000.0;
@@ -18,6 +21,16 @@ const SQLITE_ROWS_PER_S: f64 = 20_000.0;
 /// Nothing newly stored for so long means that something hangs.
 const STALLED: Duration = Duration::from_secs(30);
 const AGAIN_EVERY_MS: u32 = 100;
+/// A paced gateway writes so often.
+const STEP: Duration = Duration::from_millis(5);
+/// Machines that are watched, how often each speaks, and by how many.
+const WATCHED: usize = 10;
+const WATCHED_HZ: f64 = 10.0;
+const WATCHERS: usize = 50;
+/// Live p99 while the budget's rows come in, of the p99 while none do.
+const P99_FACTOR: f64 = 2.0;
+/// Of the values due to the watchers, in the worst second.
+const SEEN_MIN: f64 = 0.8;
 /// Bytes of one write.
 const WRITE_BYTES: usize = 48 * 1024;
 
@@ -52,41 +65,48 @@ pub async fn run(args: &BenchArgs, own: &IngestArgs) -> anyhow::Result<Report> {
         (false, true) => 600_000,
         (false, false) => 2_000_000,
     };
+    let target = if is_sqlite { SQLITE_ROWS_PER_S } else { POSTGRES_ROWS_PER_S };
+    // A quick run is often a debug build on a busy machine.
+    let (paced_rows_per_s, seconds) = if args.quick { (target / 10.0, 3) } else { (target, 10) };
     let slots = own.gateways * own.machines;
-    let rows_each = own.rows.unwrap_or(usual).div_ceil(slots as u64) as u32;
-    let gateways = world.gateways(&bench, own.gateways).await?;
+    let paced_rows = paced_rows_per_s * f64::from(seconds);
+    let rows_each = (own.rows.unwrap_or(usual) + paced_rows as u64).div_ceil(slots as u64) as u32;
+    let gateways = world.gateways(&bench, own.gateways + 1).await?;
     let mut feeds = Vec::new();
-    for gateway in gateways {
-        let machines: Vec<NewMachine> =
-            (0..own.machines).map(|_| NewMachine { machine: MachineId(Uuid::now_v7()), kind: MachineKind::Bike, gateway }).collect();
-        world.machines(&bench, &machines).await?;
-        let ids: Vec<MachineId> = machines.iter().map(|new| new.machine).collect();
-        let token = world.token(&bench, Role::Gateway, gateway.0);
-        let publisher = Publisher::connect(&bench.ws_url(), &token, &ids, args.seed as u32).await?;
+    for gateway in gateways.iter().take(own.gateways) {
+        let publisher = carry(&bench, &world, *gateway, own.machines, args.seed).await?.0;
         feeds.push((publisher, Feeder::new(own.machines, rows_each, own.in_flight / own.gateways as u64)));
     }
+    let (publisher, watched) = carry(&bench, &world, gateways[own.gateways], WATCHED, args.seed).await?;
+    let pulse = Pulse::start(&bench, &world, publisher, &watched, (WATCHED_HZ, six()), WATCHERS).await?;
     let total = u64::from(rows_each) * slots as u64;
-    progress(&format!("ingest: {total} readings over {} sockets", own.gateways));
-    let before = bench.usage()?;
-    let start = Instant::now();
-    let mut tasks = tokio::task::JoinSet::new();
+    progress(&format!("ingest: {WATCHERS} watchers alone for {seconds} s"));
+    let alone = pulse.seconds(seconds).await;
+    progress(&format!("ingest: {total} readings over {} sockets, {paced_rows_per_s:.0} a second for {seconds} s, then all", own.gateways));
+    let (start, mut tasks) = (Instant::now(), JoinSet::new());
+    let full = start + Duration::from_secs(seconds.into());
     for (publisher, feeder) in feeds {
-        tasks.spawn(feed(publisher, feeder));
+        tasks.spawn(feed(publisher, feeder, Pace { start, rows_per_s: paced_rows_per_s / own.gateways as f64, full }));
     }
+    let beside = pulse.seconds(seconds).await;
+    let before = bench.usage()?;
     let mut feeders = Vec::new();
     while let Some(done) = tasks.join_next().await {
         feeders.push(done?.with_context(|| bench.log_end())?);
     }
-    let elapsed_s = start.elapsed().as_secs_f64();
+    let elapsed_s = full.elapsed().as_secs_f64();
     let after = bench.usage()?;
-    let rows_per_s = total as f64 / elapsed_s;
-    report.set("sessions", own.gateways);
+    pulse.close().await?;
+    let in_full = total - feeders.iter().map(|feeder| feeder.1).sum::<u64>();
+    let feeders: Vec<Feeder> = feeders.into_iter().map(|feeder| feeder.0).collect();
+    let rows_per_s = in_full as f64 / elapsed_s;
+    report.set("sessions", own.gateways + 1 + WATCHERS);
     report.set("store", if is_sqlite { "sqlite" } else { "postgres" });
     report.set("rows", total);
     report.set_rounded("rows_per_s", rows_per_s);
     if let Some(((before_s, _), (after_s, rss_kib))) = before.zip(after) {
         report.set_rounded("cpu_s", after_s - before_s);
-        report.set_rounded("cpu_s_per_million", (after_s - before_s) * 1e6 / total as f64);
+        report.set_rounded("cpu_s_per_million", (after_s - before_s) * 1e6 / in_full as f64);
         report.set("rss_kib", rss_kib);
     }
     let add = |pick: fn(&Feeder) -> (u64, u64)| feeders.iter().map(pick).fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1));
@@ -96,17 +116,67 @@ pub async fn run(args: &BenchArgs, own: &IngestArgs) -> anyhow::Result<Report> {
     report.set("holds", feeders.iter().map(|feeder| feeder.holds).sum::<u64>());
     report.set("resends", feeders.iter().map(|feeder| feeder.resends).sum::<u64>());
     count_store(&bench, &mut report, total).await?;
-    let target = if is_sqlite { SQLITE_ROWS_PER_S } else { POSTGRES_ROWS_PER_S };
     report.set("rows_per_s_target", target);
+    noticed(&mut report, &alone, &beside, paced_rows_per_s, args.quick);
     // A quick run is often a debug build on a busy machine: it proves exactly-once, not speed.
     report.require(args.quick || rows_per_s >= target, || format!("{rows_per_s:.0} rows a second, at least {target}"));
     report.require(report.number("bytes_per_sample").is_some_and(|bytes| bytes <= 32.0), || "a sample takes more than 32 bytes".to_owned());
     Ok(report)
 }
 
-/// Feeds until everything is told to be stored.
-async fn feed(mut publisher: Publisher, mut feeder: Feeder) -> anyhow::Result<Feeder> {
+/// A gateway and its machines.
+async fn carry(
+    bench: &Bench,
+    world: &World,
+    gateway: GatewayId,
+    machines: usize,
+    seed: u64,
+) -> anyhow::Result<(Publisher, Vec<MachineId>)> {
+    let new = |_| NewMachine { machine: MachineId(Uuid::now_v7()), kind: MachineKind::Bike, gateway };
+    let machines: Vec<NewMachine> = (0..machines).map(new).collect();
+    world.machines(bench, &machines).await?;
+    let ids: Vec<MachineId> = machines.iter().map(|new| new.machine).collect();
+    let token = world.token(bench, Role::Gateway, gateway.0);
+    Ok((Publisher::connect(&bench.ws_url(), &token, &ids, seed as u32).await?, ids))
+}
+
+/// What the watchers noticed of rows that came in at the budget's rate.
+fn noticed(report: &mut Report, alone: &[Second], beside: &[Second], rows_per_s: f64, quick: bool) {
+    let (alone_us, beside_us) = (median_p99_us(alone), median_p99_us(beside));
+    let least = beside.iter().map(|second| second.share).fold(f64::INFINITY, f64::min);
+    report.set("p99_us", alone_us);
+    report.set("p99_us_beside", beside_us);
+    report.set_rounded("p99_factor", beside_us as f64 / alone_us.max(1) as f64);
+    report.set_rounded("seen_share_beside_least", least);
+    report.require(alone_us > 0 && beside_us > 0, || "nobody saw anything".to_owned());
+    if !quick {
+        report.require(beside_us as f64 <= alone_us as f64 * P99_FACTOR, || {
+            format!("live p99 is {beside_us} us while {rows_per_s:.0} rows a second come in, {alone_us} us while none do")
+        });
+        report.require(least >= SEEN_MIN, || format!("the watchers saw {least:.2} of what was due in a second, at least {SEEN_MIN}"));
+    }
+}
+
+/// So many rows a second from `start`, and no bound from `full`.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    start: Instant,
+    rows_per_s: f64,
+    full: Instant,
+}
+
+impl Pace {
+    /// Rows that may have been sent by now.
+    fn rows(self) -> u64 {
+        let now = Instant::now();
+        if now >= self.full { u64::MAX } else { ((now - self.start).as_secs_f64() * self.rows_per_s) as u64 }
+    }
+}
+
+/// Feeds until everything is told to be stored; with how many were sent paced.
+async fn feed(mut publisher: Publisher, mut feeder: Feeder, pace: Pace) -> anyhow::Result<(Feeder, u64)> {
     let writer = publisher.writer();
+    let mut paced = 0;
     let mut timer = interval(Duration::from_millis(AGAIN_EVERY_MS.into()));
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut moved = (Instant::now(), 0);
@@ -116,12 +186,17 @@ async fn feed(mut publisher: Publisher, mut feeder: Feeder) -> anyhow::Result<Fe
             feeder.hear(&frame);
         }
         out.clear();
-        while out.len() < WRITE_BYTES && feeder.next(&mut out) {}
+        let rows = pace.rows();
+        while out.len() < WRITE_BYTES && feeder.sent() < rows && feeder.next(&mut out) {}
+        if rows < u64::MAX {
+            paced = feeder.sent();
+        }
         if !out.is_empty() {
             writer.send_framed(&out).await.context("the hub does not take readings")?;
             tokio::task::yield_now().await;
         } else {
             tokio::select! {
+                () = tokio::time::sleep(STEP), if rows < u64::MAX => (),
                 frame = publisher.news.recv() => match frame {
                     Some(frame) => feeder.hear(&frame),
                     None => return Err(publisher.ended().await),
@@ -137,7 +212,7 @@ async fn feed(mut publisher: Publisher, mut feeder: Feeder) -> anyhow::Result<Fe
         }
         anyhow::ensure!(moved.0.elapsed() < STALLED, "nothing was stored for {STALLED:?}: {} of {}", feeder.stored(), feeder.total());
     }
-    Ok(feeder)
+    Ok((feeder, paced))
 }
 
 /// Holds the store against what was fed.
@@ -146,7 +221,8 @@ async fn count_store(bench: &Bench, report: &mut Report, total: u64) -> anyhow::
         return Ok(());
     }
     let database = bench.database().await?;
-    let rows = database.count("select count(*) from samples").await?;
+    // What was watched is not counted: its device clock began with this run, the fed one an hour before.
+    let rows = database.count("select count(*) from samples where dev_ms > 3600000").await?;
     let twice = "select count(*) from (select 1 as one from samples group by source, boot, seq having count(*) > 1) as twice";
     let duplicate = database.count(twice).await?;
     let quarantined = database.count("select count(*) from quarantine").await?;

@@ -5,20 +5,20 @@
 //! how soon was it cut, and did the others notice?
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use protocol::frame::{Join, JoinRoom, MachineKind, Role};
 use protocol::wire::Encoding;
 use protocol::{ClientFrame, CloseReason, MachineId, RoomName};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::fanout::{beat, wide};
-use crate::bench::{Bench, BenchArgs, Latency, NewMachine, Publisher, Queue, Report, Scrape, SentTimes, World, progress, queues_of};
-use crate::peer::{Light, LiveHead, Options};
+use super::fanout::wide;
+use crate::bench::{
+    Bench, BenchArgs, NewMachine, Publisher, Pulse, Queue, Report, Scrape, Second, World, median_p99_us, progress, queues_of,
+};
+use crate::peer::{Light, Options};
 
 /// Outbox and kernel together (`DESIGN` section 8).
 const HELD_MAX: u64 = 1024 * 1024;
@@ -44,14 +44,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Machines that only make the floor's snapshot long.
 const STANDING: usize = 240;
 const WARM_UP: Duration = Duration::from_secs(2);
-/// Latencies are taken a second at a time, and the median of the seconds counts: a busy host spoils some of them.
-const SLICE: Duration = Duration::from_secs(1);
 /// Of the values due to the others this share is seen, and this in each second: one in which they stand still is not left out, it fails.
 const SEEN_MIN: f64 = 0.95;
 const SEEN_MIN_SECOND: f64 = 0.8;
 /// The same with --quick, where the machine does other work.
 const SEEN_MIN_QUICK: f64 = 0.5;
-const RING: usize = 256;
 
 /// Runs it.
 ///
@@ -66,7 +63,7 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Report> {
     let (mut alone, mut beside, mut idle) = (Vec::new(), Vec::new(), Idle::default());
     for round in 1..=rounds {
         progress(&format!("slow: round {round} of {rounds}: {seconds} s alone, then {SLOW} readers that do not read"));
-        alone.extend(hall.slices(seconds).await);
+        alone.extend(hall.others.seconds(seconds).await);
         idle.add(&hall.beside_idle(seconds, &mut beside).await?);
     }
     let mut greedy = Vec::new();
@@ -78,7 +75,7 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Report> {
     fill(&mut report, &idle, &greedy);
     others(&mut report, &alone, &beside);
     attended(&mut report, [&alone, &beside], rounds * seconds, args.quick);
-    hall.close(&mut report).await?;
+    hall.close(&mut report).await;
     Ok(report)
 }
 
@@ -88,11 +85,7 @@ struct Hall<'a> {
     world: World,
     machines: Vec<MachineId>,
     port: u16,
-    viewers: JoinSet<anyhow::Result<()>>,
-    /// Values due to the viewers a second.
-    due_per_s: f64,
-    seen: Arc<Mutex<Latency>>,
-    beat: JoinSet<anyhow::Result<()>>,
+    others: Pulse,
 }
 
 impl<'a> Hall<'a> {
@@ -103,51 +96,11 @@ impl<'a> Hall<'a> {
             (0..MACHINES + STANDING).map(|_| NewMachine { machine: MachineId(Uuid::now_v7()), kind: MachineKind::Bike, gateway }).collect();
         world.machines(bench, &all).await?;
         let machines: Vec<MachineId> = all.iter().take(MACHINES).map(|new| new.machine).collect();
-        let start = std::time::Instant::now();
-        let sent: Vec<Arc<SentTimes>> = machines.iter().map(|_| Arc::new(SentTimes::new(start, RING))).collect();
         let token = world.token(bench, Role::Gateway, gateway.0);
         let publisher = Publisher::connect(&bench.ws_url(), &token, &machines, 1).await?;
         let port = bench.http().rsplit_once(':').and_then(|(_, port)| port.parse().ok()).context("the hub's address has no port")?;
-        let (due_per_s, tasks) = (viewers as f64 * HZ, JoinSet::new());
-        let mut hall = Self { bench, world, machines, port, viewers: tasks, due_per_s, seen: Arc::default(), beat: JoinSet::new() };
-        for number in 0..viewers {
-            hall.viewer(sent[number % MACHINES].clone(), hall.machines[number % MACHINES]).await?;
-        }
-        hall.beat.spawn(beat(publisher, sent, HZ, wide(), std::time::Instant::now() + Duration::from_secs(24 * 3_600)));
-        Ok(hall)
-    }
-
-    /// One who reads, and says how late each value is.
-    async fn viewer(&mut self, sent: Arc<SentTimes>, machine: MachineId) -> anyhow::Result<()> {
-        let token = self.world.token(self.bench, Role::Operator, Uuid::now_v7());
-        let options = Options::new(token).room(RoomName::Machine(machine));
-        let (mut light, _welcome) = Light::connect(&self.bench.ws_url(), &options, |_| ()).await.context("a viewer could not connect")?;
-        let seen = self.seen.clone();
-        self.viewers.spawn(async move {
-            loop {
-                let mut late = Vec::new();
-                let read = light.read(|message| late.extend(LiveHead::read(message).map(|head| sent.since(head.seq)))).await;
-                read.context("the hub hung up on a viewer")?;
-                let mut seen = seen.lock().expect("no holder of this lock panics");
-                late.into_iter().for_each(|late| seen.add(late));
-            }
-        });
-        Ok(())
-    }
-
-    /// What the viewers saw in each of so many seconds.
-    async fn slices(&self, seconds: u32) -> Vec<Slice> {
-        let take = || std::mem::take(&mut *self.seen.lock().expect("no holder of this lock panics"));
-        take();
-        let (mut slices, mut began) = (Vec::new(), Instant::now());
-        for _ in 0..seconds {
-            tokio::time::sleep(SLICE).await;
-            let (seen, lasted) = (take(), began.elapsed());
-            began += lasted;
-            let share = seen.count() as f64 / (self.due_per_s * lasted.as_secs_f64());
-            slices.push(Slice { p99_us: seen.quantile_us(0.99), share });
-        }
-        slices
+        let others = Pulse::start(bench, &world, publisher, &machines, (HZ, wide()), viewers).await?;
+        Ok(Self { bench, world, machines, port, others })
     }
 
     /// A session that watches these rooms and will not read.
@@ -166,7 +119,7 @@ impl<'a> Hall<'a> {
     }
 
     /// Readers that watch every machine and read nothing, until the last is cut; the others' p99 beside them goes to `beside`.
-    async fn beside_idle(&self, seconds: u32, beside: &mut Vec<Slice>) -> anyhow::Result<Idle> {
+    async fn beside_idle(&self, seconds: u32, beside: &mut Vec<Second>) -> anyhow::Result<Idle> {
         let before = self.look(CloseReason::WriteTimeout).await?;
         let rooms: Vec<RoomName> = self.machines.iter().map(|&machine| RoomName::Machine(machine)).collect();
         let began = Instant::now();
@@ -175,7 +128,7 @@ impl<'a> Hall<'a> {
             let light = self.reader(&rooms).await?;
             held.insert(light.port()?, (light, Grown::default()));
         }
-        let measure = self.slices(seconds);
+        let measure = self.others.seconds(seconds);
         let follow = async {
             let mut idle = Idle::default();
             while idle.cut.len() < SLOW && began.elapsed() < IDLE_WAIT {
@@ -230,13 +183,10 @@ impl<'a> Hall<'a> {
         Ok(Greedy { held_bytes: most, cut: full })
     }
 
-    async fn close(mut self, report: &mut Report) -> anyhow::Result<()> {
-        self.beat.abort_all();
-        if let Some(ended) = self.viewers.try_join_next() {
-            let why = ended?.err().map_or_else(String::new, |error| format!("{error:#}"));
-            report.require(false, || format!("a viewer who reads was hung up on: {why}"));
+    async fn close(self, report: &mut Report) {
+        if let Err(why) = self.others.close().await {
+            report.require(false, || format!("a viewer who reads was hung up on: {why:#}"));
         }
-        Ok(())
     }
 }
 
@@ -247,14 +197,6 @@ const fn join(room: RoomName) -> JoinRoom {
 /// Bytes that the kernel keeps for connections that are over.
 fn held_by_kernel(queues: &HashMap<u16, Queue>) -> u64 {
     queues.values().filter(|queue| !queue.established).map(|queue| queue.sent_bytes).sum()
-}
-
-/// A second of the others.
-#[derive(Debug, Clone, Copy)]
-struct Slice {
-    p99_us: u64,
-    /// Of the values that were due.
-    share: f64,
 }
 
 /// The hub's counts at one moment.
@@ -334,8 +276,8 @@ fn fill(report: &mut Report, idle: &Idle, greedy: &[Greedy]) {
 }
 
 /// The others, alone and beside them.
-fn others(report: &mut Report, alone: &[Slice], beside: &[Slice]) {
-    let (alone_us, beside_us) = (median(alone), median(beside));
+fn others(report: &mut Report, alone: &[Second], beside: &[Second]) {
+    let (alone_us, beside_us) = (median_p99_us(alone), median_p99_us(beside));
     report.set("p99_us", alone_us);
     report.set("p99_us_beside", beside_us);
     report.set_rounded("p99_factor", beside_us as f64 / alone_us.max(1) as f64);
@@ -345,7 +287,7 @@ fn others(report: &mut Report, alone: &[Slice], beside: &[Slice]) {
 }
 
 /// Whether the others saw what was due to them, in every second.
-fn attended(report: &mut Report, parts: [&[Slice]; 2], seconds: u32, quick: bool) {
+fn attended(report: &mut Report, parts: [&[Second]; 2], seconds: u32, quick: bool) {
     let (all_min, second_min) = if quick { (SEEN_MIN_QUICK, SEEN_MIN_QUICK) } else { (SEEN_MIN, SEEN_MIN_SECOND) };
     for (part, when) in parts.into_iter().zip(["alone", "beside"]) {
         let share = part.iter().map(|slice| slice.share).sum::<f64>() / f64::from(seconds);
@@ -359,27 +301,21 @@ fn attended(report: &mut Report, parts: [&[Slice]; 2], seconds: u32, quick: bool
     }
 }
 
-fn median(slices: &[Slice]) -> u64 {
-    let mut sorted: Vec<u64> = slices.iter().map(|slice| slice.p99_us).collect();
-    sorted.sort_unstable();
-    sorted.get(sorted.len() / 2).copied().unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn others_who_stand_still_are_no_second_to_leave_out() {
-        let (good, still) = (Slice { p99_us: 900, share: 0.99 }, Slice { p99_us: 0, share: 0.0 });
-        let failures = |beside: &[Slice]| {
+        let (good, still) = (Second { p99_us: 900, share: 0.99 }, Second { p99_us: 0, share: 0.0 });
+        let failures = |beside: &[Second]| {
             let mut report = Report::new("slow");
             attended(&mut report, [&[good; 10], beside], 10, false);
             report.failures().len()
         };
         assert_eq!(failures(&[good; 10]), 0);
         assert_eq!(failures(&[still; 10]), 2, "nothing was seen at all");
-        let one: Vec<Slice> = [&[good; 9][..], &[still]].concat();
+        let one: Vec<Second> = [&[good; 9][..], &[still]].concat();
         assert_eq!(failures(&one), 2, "a tenth is missing, all of it in one second");
         assert_eq!(failures(&[]), 2, "nothing was watched");
     }
