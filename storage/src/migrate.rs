@@ -52,6 +52,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/sqlite/0006_erasures.sql"),
         postgres: include_str!("../migrations/postgres/0006_erasures.sql"),
     },
+    Migration {
+        version: 7,
+        agrees: 1,
+        sqlite: include_str!("../migrations/sqlite/0007_keep.sql"),
+        postgres: include_str!("../migrations/postgres/0007_keep.sql"),
+    },
 ];
 
 /// Serialises nodes that start together; any number that nobody else uses in the database.

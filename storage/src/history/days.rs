@@ -8,33 +8,50 @@ use protocol::totals::join;
 use protocol::{GymId, MemberId, WorkoutId};
 
 use super::Zone;
-use crate::db::{Conn, Db, values};
+use super::due::AT_ONCE;
+use crate::db::{Conn, Db, Row, values};
 use crate::error::StoreError;
 use crate::open::now_ms;
 use crate::words::json;
 
 const DO: &str = "add up a day";
-/// Workouts whose days are made in one step.
-const AT_ONCE: u32 = 16;
 /// Nodes make days one after another, so that none writes over a newer one; any number that nobody else uses in the database.
 const LOCK: i64 = 0x5370_6f74_7465_7204;
 
-/// Makes the days of a few workouts that were sealed or amended; whether there were any.
-pub(super) async fn step(db: &Db) -> Result<bool, StoreError> {
+/// A workout that was sealed or amended and is not in its day yet.
+pub(super) struct Undone {
+    pub(super) workout: WorkoutId,
+    gym: GymId,
+    member: MemberId,
+    started_at_ms: i64,
+    revision: u32,
+}
+
+/// The next few behind one whose days are to be made.
+pub(super) async fn undone(db: &Db, behind: WorkoutId) -> Result<Vec<Undone>, StoreError> {
+    const DO: &str = "find days to add up";
     let sql = "select workout, gym, member, started_at_ms, revision from workouts
-         where revision is not null and (rolled_revision is null or rolled_revision <> revision) limit $1";
-    let found = db.fetch("find days to add up", sql, &values![AT_ONCE]).await?;
-    for row in &found {
-        let (workout, gym, member): (WorkoutId, GymId, MemberId) = (row.id(DO, 0)?, row.id(DO, 1)?, row.id(DO, 2)?);
-        let (started_at_ms, revision): (i64, u32) = (row.get(DO, 3)?, row.number(DO, 4)?);
-        let mut tx = db.begin(DO).await?;
-        let mut conn = tx.conn();
-        renew(&mut conn, member, gym, started_at_ms).await?;
-        let sql = "update workouts set rolled_revision = $2 where workout = $1 and revision = $2";
-        conn.execute(DO, sql, &values![workout, revision]).await?;
-        tx.commit(DO).await?;
-    }
-    Ok(!found.is_empty())
+         where revision is not null and (rolled_revision is null or rolled_revision <> revision) and workout > $2 order by workout limit $1";
+    let undone_of = |row: &Row| {
+        Ok(Undone {
+            workout: row.id(DO, 0)?,
+            gym: row.id(DO, 1)?,
+            member: row.id(DO, 2)?,
+            started_at_ms: row.get(DO, 3)?,
+            revision: row.number(DO, 4)?,
+        })
+    };
+    db.fetch(DO, sql, &values![AT_ONCE, behind]).await?.iter().map(undone_of).collect()
+}
+
+/// Makes the day of one workout.
+pub(super) async fn make(db: &Db, undone: &Undone) -> Result<(), StoreError> {
+    let mut tx = db.begin(DO).await?;
+    let mut conn = tx.conn();
+    renew(&mut conn, undone.member, undone.gym, undone.started_at_ms).await?;
+    let sql = "update workouts set rolled_revision = $2 where workout = $1 and revision = $2";
+    conn.execute(DO, sql, &values![undone.workout, undone.revision]).await?;
+    tx.commit(DO).await
 }
 
 /// A gym's time zone changes with the caller's transaction: its days are added up anew after it.

@@ -8,7 +8,7 @@ use crate::error::StoreError;
 
 /// A sealed workout with the revision that is packed and its stretches.
 pub(crate) struct Due {
-    workout: WorkoutId,
+    pub(crate) workout: WorkoutId,
     revision: u32,
     pub(crate) spans: Vec<Span>,
 }
@@ -21,16 +21,18 @@ pub(crate) struct Walk {
     pub(crate) from_seq: u32,
 }
 
-/// A few workouts whose present revision was sealed before this time and is not packed.
-pub(crate) async fn sealed(db: &Db, before_at_ms: i64) -> Result<Vec<Due>, StoreError> {
+/// Workouts that are looked at in one step.
+pub(crate) const AT_ONCE: u32 = 16;
+
+/// The next few workouts behind one whose present revision was sealed before this time and is not packed.
+pub(crate) async fn sealed(db: &Db, before_at_ms: i64, behind: WorkoutId) -> Result<Vec<Due>, StoreError> {
     const DO: &str = "find sealed workouts to pack";
-    const AT_ONCE: u32 = 16;
     let sql = "select w.workout, w.revision from workouts w
          join workout_totals t on t.workout = w.workout and t.revision = w.revision
          where w.revision is not null and (w.packed_revision is null or w.packed_revision <> w.revision)
-         and w.late_at_ms is null and t.at_ms <= $1 limit $2";
+         and w.late_at_ms is null and t.at_ms <= $1 and w.workout > $3 order by w.workout limit $2";
     let mut due = Vec::new();
-    for row in db.fetch(DO, sql, &values![before_at_ms, AT_ONCE]).await? {
+    for row in db.fetch(DO, sql, &values![before_at_ms, AT_ONCE, behind]).await? {
         let (workout, revision) = (row.id::<WorkoutId>(DO, 0)?, row.number(DO, 1)?);
         let sql = "select source, boot, from_seq, to_seq from workout_ranges where workout = $1 order by source, boot, from_seq";
         let spans = db.fetch(DO, sql, &values![workout]).await?;

@@ -25,39 +25,52 @@ pub(super) struct Forgotten {
     pub(super) partitions: u64,
 }
 
-/// One step of everything.
-pub(super) async fn step(db: &Db, rules: &Rules, now_ms: i64) -> Result<Forgotten, StoreError> {
-    let mut gone = Forgotten::default();
+/// What may be forgotten now, each kind by itself: one that fails holds up no other. Says the first error beside what went.
+pub(super) async fn step(db: &Db, rules: &Rules, now_ms: i64) -> (Forgotten, Option<StoreError>) {
+    let (mut gone, mut failed) = (Forgotten::default(), None);
+    let mut count = |went: Result<u64, StoreError>| {
+        went.unwrap_or_else(|error| {
+            failed.get_or_insert(error);
+            0
+        })
+    };
+    let before = |span: Duration| now_ms.saturating_sub(millis(span));
     for (of, keep) in scopes(rules) {
-        let before = |span: Duration| now_ms.saturating_sub(millis(span));
         if let Some(span) = keep.packed {
-            let sql = format!(
-                "update packed set chunk = null where (source, boot, from_seq) in (
-                     select p.source, p.boot, p.from_seq from packed p where p.chunk is not null and p.to_at_ms < $1 and {} limit $2)",
-                of.condition("p")
-            );
-            gone.chunks += db.execute(DO, sql, &of.params(before(span))).await?;
+            gone.chunks += count(empty_chunks(db, &of, before(span)).await);
         }
         if let Some(span) = keep.rollups {
-            let sql = format!(
-                "delete from packed where (source, boot, from_seq) in (
-                     select p.source, p.boot, p.from_seq from packed p where p.to_at_ms < $1 and {} limit $2)",
-                of.condition("p")
-            );
-            gone.chunks += db.execute(DO, sql, &of.params(before(span))).await?;
-            gone.rows += forget_days(db, &of, before(span)).await?;
+            gone.chunks += count(forget_chunks(db, &of, before(span)).await);
+            gone.rows += count(forget_days(db, &of, before(span)).await);
         }
     }
-    let store = Store::new(db.clone());
     let retention = Retention {
-        samples_before_ms: None,
-        events_before_ms: rules.events.iter().map(|(kind, span)| (kind.clone(), now_ms.saturating_sub(millis(*span)))).collect(),
-        quarantine_before_ms: rules.quarantine.map(|span| now_ms.saturating_sub(millis(span))),
+        events_before_ms: rules.events.iter().map(|(kind, span)| (kind.clone(), before(*span))).collect(),
+        quarantine_before_ms: rules.quarantine.map(before),
     };
-    let pruned = store.prune(&retention, now_ms).await?;
-    gone.rows += pruned.events + pruned.quarantine + pruned.expired;
-    gone.partitions = drop_empty_months(db, now_ms).await?;
-    Ok(gone)
+    let pruned = Store::new(db.clone()).prune(&retention, now_ms).await;
+    gone.rows += count(pruned.map(|pruned| pruned.events + pruned.quarantine + pruned.expired));
+    gone.partitions = count(drop_empty_months(db, now_ms).await);
+    (gone, failed)
+}
+
+/// The index `packed_kept` has those that are not empty yet: what was emptied before is not walked over.
+async fn empty_chunks(db: &Db, of: &Scope, before_at_ms: i64) -> Result<u64, StoreError> {
+    let sql = format!(
+        "update packed set chunk = null where (source, boot, from_seq) in (
+             select p.source, p.boot, p.from_seq from packed p where p.chunk is not null and p.to_at_ms < $1 and {} limit $2)",
+        of.condition("p")
+    );
+    db.execute(DO, sql, &of.params(before_at_ms)).await
+}
+
+async fn forget_chunks(db: &Db, of: &Scope, before_at_ms: i64) -> Result<u64, StoreError> {
+    let sql = format!(
+        "delete from packed where (source, boot, from_seq) in (
+             select p.source, p.boot, p.from_seq from packed p where p.to_at_ms < $1 and {} limit $2)",
+        of.condition("p")
+    );
+    db.execute(DO, sql, &of.params(before_at_ms)).await
 }
 
 /// Days are named by the gym's calendar, which is at most a day off UTC: they go when the whole day has.

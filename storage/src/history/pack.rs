@@ -5,7 +5,7 @@
 
 use protocol::Field;
 
-use super::read::{chunk_of, without};
+use super::read::chunk_of;
 use crate::canonical;
 use crate::db::{Conn, Db, Row, decode, values};
 use crate::error::StoreError;
@@ -41,8 +41,17 @@ pub(crate) struct Packed {
     pub(crate) next_seq: Option<u32>,
 }
 
+/// Whether binaries that read raw rows only know already that they would read too little.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Older {
+    Told,
+    Untold,
+}
+
 /// Packs the first raw rows of a span that are from before a time. None where there is nothing to pack.
-pub(crate) async fn span(db: &Db, span: Span, before_at_ms: i64) -> Result<Option<Packed>, StoreError> {
+///
+/// Older binaries are told in the transaction of the first chunk: neither stands without the other.
+pub(crate) async fn span(db: &Db, span: Span, before_at_ms: i64, older: Older) -> Result<Option<Packed>, StoreError> {
     let mut tx = db.begin(DO).await?;
     let mut conn = tx.conn();
     let Some(anchor_at_ms) = lock(&mut conn, span).await? else { return Ok(None) };
@@ -68,6 +77,9 @@ pub(crate) async fn span(db: &Db, span: Span, before_at_ms: i64) -> Result<Optio
     for rows in cut_up(anchor_at_ms, &rows) {
         packed.bytes += insert(&mut conn, (span.source, span.boot), anchor_at_ms, rows).await?;
         packed.chunks += 1;
+    }
+    if older == Older::Untold {
+        conn.execute(DO, "update schema_versions set agrees = 2 where version = 2 and agrees < 2", &[]).await?;
     }
     tx.commit(DO).await?;
     Ok(Some(packed))
@@ -125,7 +137,7 @@ fn explain(boot: u32, row: &mut PackedRow, stored: i64, likely: u32) {
 pub(crate) fn fingerprint_of(boot: u32, row: &PackedRow) -> i64 {
     row.fingerprint.unwrap_or_else(|| {
         let mut bytes = Vec::with_capacity(96);
-        canonical::reading(boot, row.seq, row.dev_ms, &without(&row.reading, row.derived), &mut bytes);
+        canonical::reading(boot, row.seq, row.dev_ms, &row.reading.only(!row.derived), &mut bytes);
         canonical::fingerprint(&bytes)
     })
 }

@@ -6,8 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use protocol::Reading;
-
 use crate::db::{Conn, Db, Row, decode, values};
 use crate::error::StoreError;
 use crate::model::{SampleRecord, SourceKey};
@@ -157,9 +155,4 @@ pub(crate) async fn each(
         next = records.last().filter(|_| full).and_then(|last| last.seq.checked_add(1)).filter(|&seq| seq <= stretch.to_seq);
     }
     Ok(())
-}
-
-/// The fields of a reading, of those in a mask; for tests of what is the same.
-pub(crate) fn without(reading: &Reading, mask: u32) -> Reading {
-    reading.only(!mask)
 }

@@ -75,7 +75,7 @@ impl Store {
     pub async fn board_seeds(&self, gym: GymId, since_ms: i64) -> Result<Vec<BoardSeed>, StoreError> {
         let params = values![gym, since_ms];
         let found = boards(&self.db, "b.gym = $1 and b.ends_at_ms > $2 order by b.starts_at_ms", &params).await?;
-        with_scores(&self.db, found, "s.board in (select board from boards where gym = $1 and ends_at_ms > $2)", &params).await
+        with_scores(&self.db, found, "b.gym = $1 and b.ends_at_ms > $2", &params).await
     }
 }
 
@@ -107,7 +107,8 @@ async fn with_scores(db: &Db, found: Vec<BoardRecord>, which: &'static str, para
     }
     let sql = format!(
         "select s.board, s.workout, s.member, s.base, s.score, case when m.wall then m.handle end, t.totals from board_scores s
-         left join members m on m.member = s.member
+         join boards b on b.board = s.board join gyms g on g.gym = b.gym
+         left join members m on m.member = s.member and m.tenant = g.tenant
          left join workout_totals t on t.workout = s.workout
              and t.revision = (select max(u.revision) from workout_totals u where u.workout = s.workout)
          where {which} order by s.workout"

@@ -1,7 +1,7 @@
 //! Enrolment, keys and revocation of devices; each change and its entry in the log in one transaction.
 //!
 //! A code is used once because one statement takes it; a key names one device for ever because it is the primary key. A gateway or machine has one
-//! device: whoever redeems a code takes the place of the one before.
+//! device: whoever redeems a code takes the place of the one before, under the lock of the gateway's or machine's row, and a unique index says so too.
 
 use protocol::device::KEY_BYTES;
 use protocol::frame::Role;
@@ -41,12 +41,7 @@ impl Store {
         const DO: &str = "offer an enrolment";
         let mut tx = self.db.begin(DO).await?;
         let mut conn = tx.conn();
-        let sql = match offer.role {
-            Role::Gateway => "select 1 from gateways where gateway = $1 and tenant = $2 and gym = $3",
-            _ => "select 1 from machines where machine = $1 and tenant = $2 and gym = $3 and removed_at_ms is null",
-        };
-        let own = conn.fetch_one(DO, sql, &values![offer.subject, tenant, offer.gym]).await?;
-        found(own.is_some().into(), DO, offer.subject)?;
+        standing(&mut conn, DO, (tenant, offer.gym), offer.role, offer.subject).await?;
         conn.execute(DO, "delete from enrolments where until_at_ms < $1", &values![at_ms - CODES_KEPT_MS]).await?;
         let sql = "insert into enrolments (code, tenant, gym, role, subject, name, until_at_ms) values ($1, $2, $3, $4, $5, $6, $7)";
         let Enrolment { code_hash, gym, role, subject, name, until_at_ms } = offer;
@@ -59,8 +54,8 @@ impl Store {
     /// Makes a device of a code and a key. The code is good no more; the device that its gateway or machine had before is revoked.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] for a code that is unknown, used or ran out; [`StoreError::Conflict`] for a key that was enrolled before: the code
-    /// stays good then.
+    /// [`StoreError::NotFound`] for a code that is unknown, used or ran out, or whose gateway or machine is not in its gym any more;
+    /// [`StoreError::Conflict`] for a key that was enrolled before: the code stays good then.
     pub async fn redeem(&self, code_hash: [u8; 32], key: [u8; KEY_BYTES], device: DeviceId, at_ms: i64) -> Result<Redeemed, StoreError> {
         const DO: &str = "redeem an enrolment";
         let mut tx = self.db.begin(DO).await?;
@@ -69,12 +64,13 @@ impl Store {
              returning tenant, gym, role, subject, name";
         let offer = conn.fetch_one(DO, take, &values![code_hash.to_vec(), at_ms]).await?;
         let offer = offer.ok_or(StoreError::NotFound { operation: DO, id: device.0 })?;
-        let (tenant, subject) = (offer.id(DO, 0)?, offer.get(DO, 3)?);
+        let (tenant, gym, role, subject) = (offer.id(DO, 0)?, offer.id(DO, 1)?, offer.word(DO, 2)?, offer.get(DO, 3)?);
+        standing(&mut conn, DO, (tenant, gym), role, subject).await?;
         let made = DeviceRecord {
             device,
             tenant,
-            gym: offer.id(DO, 1)?,
-            role: offer.word(DO, 2)?,
+            gym,
+            role,
             subject,
             name: offer.text(DO, 4)?,
             enrolled_at_ms: at_ms,
@@ -216,6 +212,23 @@ async fn note(
     let role = by.map(|by| word(&by.role));
     let params = values![tenant, subject, device.map(|device| device.0), deed.name(), role, by.map(|by| by.id), at_ms];
     conn.execute(operation, sql, &params).await.map(drop)
+}
+
+/// The gateway or machine is there, and its row is locked until the end of the transaction: devices of it are made one after another.
+async fn standing(
+    conn: &mut Conn<'_>,
+    operation: &'static str,
+    (tenant, gym): (TenantId, GymId),
+    role: Role,
+    subject: Uuid,
+) -> Result<(), StoreError> {
+    let row = match role {
+        Role::Gateway => "select 1 from gateways where gateway = $1 and tenant = $2 and gym = $3",
+        _ => "select 1 from machines where machine = $1 and tenant = $2 and gym = $3 and removed_at_ms is null",
+    };
+    let lock = if conn.is_postgres() { "for no key update" } else { "" };
+    let own = conn.fetch_one(operation, format!("{row} {lock}"), &values![subject, tenant, gym]).await?;
+    found(own.is_some().into(), operation, subject)
 }
 
 async fn add_key(

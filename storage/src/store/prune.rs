@@ -1,6 +1,6 @@
 //! Retention: what is older than its kind may be goes, in steps small enough for others to go on.
 //!
-//! The rows of `boots` stay: an old buffer that is replayed after its rows are gone is still refused.
+//! Readings are not among it: those are packed first, and go as chunks (`history/forget.rs`).
 
 use super::Store;
 use super::idempotency::LIFE_MS;
@@ -13,8 +13,6 @@ const STEP: i64 = 5_000;
 /// What may be forgotten. Times are UTC; nothing is kept that began before them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Retention {
-    /// Samples before this time.
-    pub samples_before_ms: Option<i64>,
     /// Events by kind and time; `*` is every kind that is not named.
     pub events_before_ms: Vec<(String, i64)>,
     /// Quarantined rows before this time.
@@ -24,10 +22,6 @@ pub struct Retention {
 /// What was forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pruned {
-    /// Rows of samples; whole partitions that went are not counted.
-    pub samples: u64,
-    /// Partitions of samples (Postgres).
-    pub partitions: u64,
     /// Events.
     pub events: u64,
     /// Quarantined rows.
@@ -43,10 +37,6 @@ impl Store {
     /// [`StoreError`] as the database says; what went is gone, the rest goes next time.
     pub async fn prune(&self, retention: &Retention, now_ms: i64) -> Result<Pruned, StoreError> {
         let mut pruned = Pruned::default();
-        if let Some(before) = retention.samples_before_ms {
-            pruned.partitions = self.drop_partitions(before).await?;
-            pruned.samples = self.delete_samples(before).await?;
-        }
         let named: Vec<String> = retention.events_before_ms.iter().map(|(kind, _)| kind.clone()).filter(|kind| kind != "*").collect();
         for (kind, before) in &retention.events_before_ms {
             pruned.events += self.delete_events(kind, *before, &named).await?;
@@ -59,37 +49,6 @@ impl Store {
         let revocations = "delete from revocations where until_at_ms < $1";
         pruned.expired += self.db.execute("prune revocations", revocations, &values![now_ms]).await?;
         Ok(pruned)
-    }
-
-    /// Whole months go as partitions, without touching a row.
-    async fn drop_partitions(&self, before: i64) -> Result<u64, StoreError> {
-        const DO: &str = "drop partitions";
-        if !self.db.is_postgres() {
-            return Ok(0);
-        }
-        let sql = "select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'samples'::regclass";
-        let mut dropped = 0;
-        for row in self.db.fetch(DO, sql, &[]).await? {
-            let name: String = row.get::<String>(DO, 0)?;
-            let Some(month) = crate::writer::months::month_named(&name) else { continue };
-            if crate::writer::months::starts_at_ms(month + 1) <= before {
-                let name = crate::writer::months::name(month);
-                self.db.execute(DO, format!("drop table {name}"), &[]).await?;
-                dropped += 1;
-            }
-        }
-        Ok(dropped)
-    }
-
-    async fn delete_samples(&self, before: i64) -> Result<u64, StoreError> {
-        const DO: &str = "delete old samples";
-        // Postgres has no `delete .. limit`: rows are picked by where they lie, which is theirs alone for one statement.
-        let sql = if self.db.is_postgres() {
-            "delete from samples where (tableoid, ctid) in (select tableoid, ctid from samples where at_ms < $1 limit $2)"
-        } else {
-            "delete from samples where (source, boot, seq, at_ms) in (select source, boot, seq, at_ms from samples where at_ms < $1 limit $2)"
-        };
-        self.db.execute(DO, sql, &values![before, STEP]).await
     }
 
     async fn delete_events(&self, kind: &str, before: i64, named: &[String]) -> Result<u64, StoreError> {

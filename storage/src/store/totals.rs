@@ -45,6 +45,19 @@ pub(crate) async fn add_up(db: &Db, workout: WorkoutId) -> Result<Totals, StoreE
     Ok(totals)
 }
 
+/// Whether readings of a workout may have been forgotten: what is added up now is less than what was there.
+///
+/// Asked after the adding up, so that what goes meanwhile is seen. Where the minutes are gone too no row tells, but there are fewer readings then.
+pub(crate) async fn is_forgotten(db: &Db, workout: WorkoutId, sealed: &Totals, now: &Totals) -> Result<bool, StoreError> {
+    if now.readings < sealed.readings {
+        return Ok(true);
+    }
+    let sql = "select 1 from workout_ranges r join packed p on p.source = r.source and p.boot = r.boot
+             and p.to_seq >= r.from_seq and p.from_seq <= r.to_seq
+         where r.workout = $1 and p.chunk is null limit 1";
+    Ok(db.fetch_one(DO, sql, &values![workout]).await?.is_some())
+}
+
 async fn add_readings(db: &Db, stretch: &Stretch, boot: &mut BootTotals) -> Result<(), StoreError> {
     read::each(db, stretch, read::ALWAYS, STEP, |record| boot.reading(record.dev_ms, &record.reading)).await
 }

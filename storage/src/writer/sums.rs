@@ -4,6 +4,7 @@
 //! one between them.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use protocol::WorkoutId;
@@ -18,11 +19,14 @@ use crate::model::Report;
 use crate::open::now_ms;
 use crate::options::Options;
 use crate::recorder::Shared;
-use crate::store::totals::add_up;
+use crate::store::totals::{add_up, is_forgotten};
 use crate::words::json;
 
 /// Workouts amended in one look at most.
 const AMEND_AT_ONCE: i64 = 16;
+/// What could not be added up rests so long.
+const PUT_OFF_MS: i64 = 3_600_000;
+const FIND: &str = "find workouts with late rows";
 
 /// A room's question.
 pub(super) struct AddUp {
@@ -88,25 +92,46 @@ impl Sums {
         }
     }
 
+    /// One look: each workout by itself, so that one that cannot be read holds up no other.
     async fn amend(&self) -> Result<(), StoreError> {
-        const DO: &str = "find workouts with late rows";
         let before = now_ms() - i64::try_from(self.amend_after.as_millis()).unwrap_or(i64::MAX);
-        let sql = "select w.workout, w.revision, w.late_at_ms, t.totals from workouts w
+        let sql = "select w.workout, w.late_at_ms from workouts w
              join workout_totals t on t.workout = w.workout and t.revision = w.revision
              where w.late_at_ms <= $1 order by w.late_at_ms limit $2";
-        for row in self.db.fetch(DO, sql, &values![before, AMEND_AT_ONCE]).await? {
-            let workout: WorkoutId = row.id(DO, 0)?;
-            let (revision, late_at_ms, sealed): (u32, i64, Totals) = (row.number(DO, 1)?, row.get(DO, 2)?, row.json(DO, 3)?);
-            let totals = add_up(&self.db, workout).await?;
-            if totals == sealed {
-                let sql = "update workouts set late_at_ms = null, packed_revision = null where workout = $1 and late_at_ms = $2";
-                self.db.execute(DO, sql, &values![workout, late_at_ms]).await?;
-            } else if self.store(workout, revision, late_at_ms, &totals).await? {
-                let report = Report::TotalsKnown { workout, revision: revision + 1, totals };
-                self.reports.send(report).await.unwrap_or(());
+        for row in self.db.fetch(FIND, sql, &values![before, AMEND_AT_ONCE]).await? {
+            let (workout, late_at_ms): (WorkoutId, i64) = (row.id(FIND, 0)?, row.get(FIND, 1)?);
+            match self.amend_one(workout, late_at_ms).await {
+                Err(error @ StoreError::Away { .. }) => return Err(error),
+                Err(error) => self.put_off(workout, late_at_ms, &error).await?,
+                Ok(()) => {}
             }
         }
         Ok(())
+    }
+
+    async fn amend_one(&self, workout: WorkoutId, late_at_ms: i64) -> Result<(), StoreError> {
+        let sql = "select w.revision, t.totals from workouts w
+             join workout_totals t on t.workout = w.workout and t.revision = w.revision where w.workout = $1 and w.late_at_ms = $2";
+        let Some(row) = self.db.fetch_one(FIND, sql, &values![workout, late_at_ms]).await? else { return Ok(()) };
+        let (revision, sealed): (u32, Totals) = (row.number(FIND, 0)?, row.json(FIND, 1)?);
+        let totals = add_up(&self.db, workout).await?;
+        if totals == sealed || is_forgotten(&self.db, workout, &sealed, &totals).await? {
+            // What was sealed stands; the late rows are packed like all others.
+            let sql = "update workouts set late_at_ms = null, packed_revision = null where workout = $1 and late_at_ms = $2";
+            self.db.execute(FIND, sql, &values![workout, late_at_ms]).await?;
+        } else if self.store(workout, revision, late_at_ms, &totals).await? {
+            let report = Report::TotalsKnown { workout, revision: revision + 1, totals };
+            self.reports.send(report).await.unwrap_or(());
+        }
+        Ok(())
+    }
+
+    /// Looked at again in an hour, or when the next late row comes: it would stand before all others at each look.
+    async fn put_off(&self, workout: WorkoutId, late_at_ms: i64, error: &StoreError) -> Result<(), StoreError> {
+        self.shared.counters.history_failed.fetch_add(1, Relaxed);
+        tracing::warn!(error = error as &dyn std::error::Error, workout.id = %workout, "late rows of a workout could not be added up: tried again in an hour");
+        let sql = "update workouts set late_at_ms = $3 where workout = $1 and late_at_ms = $2";
+        self.db.execute(FIND, sql, &values![workout, late_at_ms, now_ms() + PUT_OFF_MS]).await.map(drop)
     }
 
     /// True when this node made the revision.

@@ -76,3 +76,21 @@ pub(crate) async fn what_a_board_counted_is_kept_once_and_named_only_with_consen
     assert_eq!(store.board_seeds(GYM, ANCHOR_AT_MS + 3_600_000).await.unwrap(), []);
     house.close().await;
 }
+
+pub(crate) async fn a_board_names_no_member_of_another_tenant(bench: &Bench) {
+    let house = bench.open().await;
+    let store = &house.store;
+    provision(store).await;
+    store.put_boards(tenant(), &[class()]).await.unwrap();
+    // Somebody trains here whom nobody provisioned, and another tenant has a member of that id.
+    let theirs = MemberId(Uuid::from_u128(0x9e));
+    let consents = Consents { wall: true, ..Consents::default() };
+    let zoe = MemberRecord { handle: Some(Text::cut("Zoe")), consents, ..MemberRecord::new(theirs) };
+    store.put_members(OTHER, &[zoe]).await.unwrap();
+    persist(&house, [score(WORKOUT, theirs, 0, Some(50))]).await;
+    for seed in [store.board(tenant(), BOARD).await.unwrap().unwrap(), store.board_seeds(GYM, ANCHOR_AT_MS).await.unwrap().remove(0)] {
+        let kept: Vec<_> = seed.scores.iter().map(|score| (score.score, score.name.as_deref())).collect();
+        assert_eq!(kept, [(Some(50), None)]);
+    }
+    house.close().await;
+}

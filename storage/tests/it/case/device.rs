@@ -161,3 +161,56 @@ pub(crate) async fn of_many_who_redeem_at_once_one_does(bench: &Bench) {
     assert_eq!(made, 1);
     house.close().await;
 }
+
+pub(crate) async fn of_two_codes_at_once_one_device_stands(bench: &Bench) {
+    let house = bench.open().await;
+    provision(&house.store).await;
+    for code in 1..=8 {
+        house.store.offer_enrolment(tenant(), &offer(code, Role::Gateway, GATEWAY.0), OPERATOR, NOW_MS).await.unwrap();
+    }
+    let racers = (1..=8_u8).map(|number| {
+        let store = house.store.clone();
+        tokio::spawn(async move { store.redeem([number; 32], key(number), device(number.into()), NOW_MS).await })
+    });
+    for racer in racers.collect::<Vec<_>>() {
+        racer.await.unwrap().expect("each code is good");
+    }
+    assert_eq!(bench.number("select count(*) from devices where revoked_at_ms is null").await, 1);
+    assert_eq!(bench.number("select count(*) from devices").await, 8);
+    house.close().await;
+}
+
+pub(crate) async fn a_code_for_a_machine_that_went_is_good_no_more(bench: &Bench) {
+    let house = bench.open().await;
+    let store = &house.store;
+    provision(store).await;
+    store.offer_enrolment(tenant(), &offer(1, Role::Machine, machine(1).0), OPERATOR, NOW_MS).await.unwrap();
+    bench.sql("update machines set removed_at_ms = 1").await;
+    let late = store.redeem([1; 32], key(1), device(1), NOW_MS).await;
+    assert!(matches!(late, Err(StoreError::NotFound { .. })), "{late:?}");
+    assert!(store.all_devices().await.unwrap().is_empty());
+    house.close().await;
+}
+
+/// A store in which one gateway has three devices, as two codes at once could make them before schema 7.
+pub(crate) async fn of_devices_that_stand_together_the_last_is_left(bench: &Bench) {
+    let house = bench.open().await;
+    provision(&house.store).await;
+    for number in 1..=3 {
+        enrol(&house.store, number).await;
+    }
+    house.close().await;
+    for sql in [
+        "drop index devices_standing",
+        "drop index packed_kept",
+        "drop index packed_kept_of",
+        "delete from schema_versions where version = 7",
+        "update devices set revoked_at_ms = null",
+    ] {
+        bench.sql(sql).await;
+    }
+    let house = bench.open().await;
+    let stands: Vec<_> = house.store.all_devices().await.unwrap().iter().map(|record| record.revoked_at_ms.is_none()).collect();
+    assert_eq!(stands, [false, false, true]);
+    house.close().await;
+}

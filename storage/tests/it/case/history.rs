@@ -356,6 +356,83 @@ pub(crate) async fn readings_go_before_their_minutes_and_each_gym_has_its_rule(b
     house.close().await;
 }
 
+pub(crate) async fn late_rows_leave_the_totals_of_what_was_forgotten(bench: &Bench) {
+    let sent = training();
+    let late = |row: &Row| row.boot == 1 && matches!(row.seq, 700 | 800 | 900);
+    let (late, early): (Vec<Row>, Vec<Row>) = sent.iter().cloned().partition(late);
+    let mut house = House::open(packing(bench)).await;
+    train(&mut house, &early).await;
+    until_number(bench, UNPACKED, 0).await;
+    house.close().await;
+    let first = "select revision from workouts";
+    let revision = bench.number(first).await;
+    // All of it is old. First the readings go, then their minutes too; a row that nobody had comes after each.
+    let of_old = "update packed set from_at_ms = from_at_ms - 864000000000, to_at_ms = to_at_ms - 864000000000";
+    bench.sql(of_old).await;
+    let (mut options, mut kept) = (packing(bench), Vec::new());
+    for (keep, gone, late) in [
+        (Keep { packed: Some(DAY), rollups: None }, "select count(*) from packed where chunk is not null and to_at_ms < 1", &late[..1]),
+        (Keep { packed: Some(DAY), rollups: Some(DAY) }, "select count(*) from packed where to_at_ms < 1000000000000", &late[1..]),
+    ] {
+        options.history.keep = keep;
+        let mut house = House::open(options.clone()).await;
+        until_number(bench, gone, 0).await;
+        let all = late.len() as u64;
+        house.keep(late.iter().cloned()).await;
+        house.until("the late rows stored", |heard| heard.stored_count() == all).await;
+        until_number(bench, "select count(*) from workouts where late_at_ms is not null", 0).await;
+        until_number(bench, UNPACKED, 0).await;
+        kept.push(house.store.workout(tenant(), WORKOUT).await.unwrap().unwrap().record.totals.unwrap().readings);
+        house.close().await;
+    }
+    let readings = 2_586 + 300 + 120 - 3;
+    assert_eq!(kept, [readings; 2], "what was sealed stands");
+    assert_eq!(bench.number(first).await, revision, "and no revision is made");
+}
+
+pub(crate) async fn what_cannot_be_read_holds_nothing_else_up(bench: &Bench) {
+    let sent = training();
+    let (late, early): (Vec<Row>, Vec<Row>) = sent.iter().cloned().partition(|row| row.boot == 1 && row.seq == 700);
+    let mut house = House::open(packing(bench)).await;
+    train(&mut house, &early).await;
+    until_number(bench, UNPACKED, 0).await;
+    // More workouts than a look takes whose totals do not read, and before all others.
+    let broken = (0..40).flat_map(|number| sealed(number, ANCHOR_AT_MS + number as i64, 1));
+    persist(&house, broken.filter(|fact| !matches!(fact, Fact::WorkoutRange { .. })).collect::<Vec<_>>()).await;
+    let rolled = "select count(*) from workouts where rolled_revision is null or rolled_revision <> revision";
+    until_number(bench, rolled, 0).await;
+    until_number(bench, UNPACKED, 0).await;
+    house.close().await;
+    for sql in [
+        "update workout_totals set totals = '{'",
+        "update workouts set late_at_ms = 1, rolled_revision = null",
+        if bench.is_postgres() { "update packed set chunk = '\\x00'" } else { "update packed set chunk = x'00'" },
+    ] {
+        bench.sql(sql).await;
+    }
+    // One more that is as it should be, and comes after all of them.
+    let mut options = packing(bench);
+    options.history.loose_after = Some(Duration::ZERO);
+    options.history.quarantine = Some(Duration::ZERO);
+    let mut house = House::open(options).await;
+    let [workout, totals] = sealed(0xffff, ANCHOR_AT_MS + 5 * 86_400_000, 7);
+    let Fact::Workout { workout: good, .. } = workout else { unreachable!("a workout comes first") };
+    let sound = rows(&source(2), 1, 1..=50);
+    house.keep(sound.iter().chain(&late).cloned()).await;
+    house.until("stored", |heard| heard.stored_count() == 51).await;
+    let range = WorkoutRange { source: source(2), boot: 1, from_seq: 1, to_seq: 60 };
+    persist(&house, [workout, Fact::WorkoutRange { workout: good, range }, totals]).await;
+    let good = good.0.simple();
+    let hex = if bench.is_postgres() { format!("'{good}'") } else { format!("x'{good}'") };
+    until_number(bench, &format!("select count(*) from workouts where workout = {hex} and packed_revision = revision"), 1).await;
+    until_number(bench, "select count(*) from days where totals like '%\"distance_m\":7%'", 1).await;
+    house.keep(rows(&source(2), 1, 51..=60)).await;
+    house.until("stored", |heard| heard.stored_count() == 61).await;
+    house.until("the amendment", |heard| heard.others.iter().any(|report| matches!(report, Report::TotalsKnown { revision: 1, .. }))).await;
+    assert!(house.counters.now().history_failed > 40, "each is counted");
+    house.close().await;
+}
+
 pub(crate) async fn a_set_is_kept_while_its_readings_are_packed(bench: &Bench) {
     let mut house = House::open(packing(bench)).await;
     let rep = protocol::frame::StrokeDetail { stroke: 1, drive_ms: 2, recovery_ms: 3, length_cm: 4, peak_force_n: 5, work_j: 6 };
