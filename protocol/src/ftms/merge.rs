@@ -42,6 +42,8 @@ struct Part {
     seq: u32,
     dev_ms: i64,
     record: Record,
+    /// Came before, and what it made was not taken.
+    redone: bool,
 }
 
 /// The parts of one record so far, in order of seq; never empty.
@@ -59,6 +61,10 @@ impl Open {
 
     fn last(&self) -> &Part {
         &self.0[self.0.len() - 1]
+    }
+
+    fn is_redone(&self) -> bool {
+        self.0.iter().any(|part| part.redone)
     }
 
     fn began_dev_ms(&self) -> i64 {
@@ -103,6 +109,8 @@ pub struct OpenRecords {
     open: VecDeque<Open>,
     /// Seqs that are done, for telling ends and repeats.
     ended: SeqRanges,
+    /// Those of them that will come again. To what is new they are done all the same; to one another they are not.
+    again: SeqRanges,
     late_parts: bool,
 }
 
@@ -115,10 +123,14 @@ impl OpenRecords {
 
     /// Takes one notification; appends the records that it closes.
     pub fn push(&mut self, seq: u32, dev_ms: i64, record: Record, out: &mut Vec<Merged>) {
+        let redone = self.again.remove(seq, seq) > 0;
+        if redone {
+            self.ended.remove(seq, seq);
+        }
         if self.ended.contains(seq) || self.open.iter().any(|open| open.has(seq)) {
             return;
         }
-        let part = Part { seq, dev_ms, record };
+        let part = Part { seq, dev_ms, record, redone };
         if !part.record.characteristic().comes_in_parts() {
             self.finish(Open(SmallVec::from_iter([part])), out);
         } else if let Some(open) = self.open.iter_mut().find(|open| open.takes(&part, self.late_parts)) {
@@ -132,9 +144,17 @@ impl OpenRecords {
         }
     }
 
-    /// Forgets that this seq is done: what it made was not taken, and it will come again.
+    /// What this seq made was not taken: it will come again. What is new does not wait for it.
     pub fn again(&mut self, seq: u32) {
-        self.ended.remove(seq, seq);
+        if self.ended.contains(seq) {
+            self.again.insert(seq, seq);
+        }
+        // A stretch that cannot be remembered is as if it had never come.
+        while self.again.iter().len() > ENDED_RANGES_MAX {
+            let Some((from, to)) = self.again.iter().next().map(|range| (*range.start(), *range.end())) else { return };
+            self.again.remove(from, to);
+            self.ended.remove(from, to);
+        }
     }
 
     /// Says that these seqs are no parts: other notifications, stored or lost readings.
@@ -164,20 +184,25 @@ impl OpenRecords {
         self.open.iter().map(Open::first).min()
     }
 
-    fn known(&self, seq: u32) -> bool {
-        seq == 0 || self.ended.contains(seq) || self.open.iter().any(|open| open.has(seq))
+    /// Whether a seq is done or here, for a record that is new, or one that is made once more.
+    fn known(&self, seq: u32, redone: bool) -> bool {
+        let done = self.ended.contains(seq) && !(redone && self.again.contains(seq));
+        seq == 0 || done || self.open.iter().any(|open| open.has(seq))
     }
 
     fn is_complete(&self, open: &Open) -> bool {
-        let last = open.last();
-        let end = (!last.record.goes_on() && !self.late_parts) || last.seq.checked_add(1).is_none_or(|next| self.known(next));
-        end && open.first().checked_sub(1).is_none_or(|before| self.known(before)) && self.whole(open.first(), last.seq)
+        let (last, redone) = (open.last(), open.is_redone());
+        let end = (!last.record.goes_on() && !self.late_parts) || last.seq.checked_add(1).is_none_or(|next| self.known(next, redone));
+        end && open.first().checked_sub(1).is_none_or(|before| self.known(before, redone)) && self.whole(open.first(), last.seq, redone)
     }
 
     /// Whether every seq of `first..=last` is known: what is not done must be parts of open records, and those are few.
-    fn whole(&self, first: u32, last: u32) -> bool {
+    fn whole(&self, first: u32, last: u32, redone: bool) -> bool {
+        if redone && self.again.iter().any(|range| *range.start() <= last && *range.end() >= first) {
+            return false;
+        }
         let missing = self.ended.missing(first, last);
-        missing.count() <= PARTS_OPEN_MAX && missing.iter().flatten().all(|seq| self.known(seq))
+        missing.count() <= PARTS_OPEN_MAX && missing.iter().flatten().all(|seq| self.known(seq, redone))
     }
 
     fn close_complete(&mut self, out: &mut Vec<Merged>) {
@@ -201,6 +226,7 @@ impl OpenRecords {
 
     fn remember(&mut self, from: u32, to: u32) {
         self.ended.insert(from, to);
+        self.again.remove(from, to);
         let ranges = self.ended.iter().len();
         if ranges > ENDED_RANGES_MAX {
             self.ended = self.ended.iter().skip(ranges - ENDED_RANGES_MAX).map(|range| (*range.start(), *range.end())).collect();

@@ -81,7 +81,7 @@ impl Stream {
         self.drain(out);
     }
 
-    /// Says that a row of this seq, or a part of it, was not taken and will come again.
+    /// Says that a row of this seq, or a part of it, was not taken and will come again. What is new does not wait for it.
     pub fn again(&mut self, seq: u32) {
         self.open.again(seq);
     }

@@ -246,6 +246,34 @@ fn a_merged_record_that_was_refused_is_made_again_of_its_parts() {
 }
 
 #[test]
+fn what_is_new_is_live_while_what_was_refused_is_still_to_come_again() {
+    let (mut source, mut clock, mut out) = (source(&[]), DeviceClock::default(), Vec::new());
+    for record in 0..5_u32 {
+        let at_ms = i64::from(record + 1) * 1_000;
+        for part in bike(1 + record * 2, at_ms, 200) {
+            source.said(part, &mut clock, now(at_ms + 30), &mut out).expect("taken");
+        }
+        let [taken] = &out[..] else { panic!("record {record} is whole at once, not {out:?}") };
+        assert!(taken.live_age_ms.is_some(), "record {record}");
+        source.refuse(taken.seq, taken.seq, &taken.absorbed);
+        out.clear();
+    }
+    assert_eq!(source.go_on(), SeqRanges::from_iter([(1, 10)]));
+    // The second parts before the first ones, and something new between.
+    let mut again: Vec<_> = (0..5_u32).flat_map(|record| bike(1 + record * 2, i64::from(record + 1) * 1_000, 200)).collect();
+    for pair in again.chunks_mut(2) {
+        pair.swap(0, 1);
+    }
+    again.splice(3..3, bike(11, 6_000, 200));
+    for part in again {
+        source.said(part, &mut clock, now(6_030), &mut out).expect("taken");
+    }
+    let mut made: Vec<_> = out.iter().map(|taken| (taken.seq, taken.absorbed.len(), taken.live_age_ms.is_some())).collect();
+    made.sort_unstable();
+    assert_eq!(made, [(1, 1, false), (3, 1, false), (5, 1, false), (7, 1, false), (9, 1, false), (11, 1, true)]);
+}
+
+#[test]
 fn a_part_whose_rest_never_comes_is_taken_after_a_second() {
     let (mut source, mut clock, mut out) = (source(&[]), DeviceClock::default(), Vec::new());
     source.said(bike(1, 1_000, 200).remove(0), &mut clock, now(1_000), &mut out).expect("taken");
