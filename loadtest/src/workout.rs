@@ -119,10 +119,18 @@ impl Workout {
         Self { name: self.name.clone(), records: (0..count).map(again).collect() }
     }
 
+    /// The same under another name, as another kind of machine would have recorded it.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Self {
+        Self { name: name.to_owned(), records: self.records.clone() }
+    }
+
     /// The kind of machine that the name speaks of; a bike where it does not say.
     #[must_use]
     pub fn kind(&self) -> MachineKind {
-        if self.name.contains("row") {
+        if self.name.contains("lift") {
+            MachineKind::Strength
+        } else if self.name.contains("row") {
             MachineKind::Rower
         } else if self.name.contains("run") {
             MachineKind::Treadmill

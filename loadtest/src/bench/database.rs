@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use futures_util::TryStreamExt as _;
-use protocol::frame::Totals;
+use protocol::frame::{RepDetail, SetDetail, StrokeDetail, Totals};
 use protocol::text::Text;
 use protocol::{Field, MachineId, WorkoutId};
 use sqlx::postgres::{PgPool, PgPoolOptions};
@@ -16,7 +16,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
-use crate::gateway::{Checksum, canonical_bytes};
+use crate::gateway::{Checksum, Details, Key, Said, canonical_bytes};
 
 /// A store, open.
 pub enum Database {
@@ -55,6 +55,15 @@ pub struct Quarantined {
     /// Why, in words.
     pub detail: String,
 }
+
+/// Tables of what is no reading: their numbers, then their words.
+const DETAILS: [(&str, &[&str], &[&str]); 3] = [
+    ("reps", &["set_no", "rep", "load_hg", "range_mm", "mean_mm_s", "peak_mm_s", "peak_power_w", "concentric_ms", "eccentric_ms"], &[]),
+    ("sets", &["set_no", "target_reps", "reps", "load_hg", "seconds", "rest_s"], &["exercise", "tempo", "note"]),
+    ("strokes", &["stroke", "drive_ms", "recovery_ms", "length_cm", "peak_force_n", "work_j"], &[]),
+];
+/// After owner, sensor, boot, seq and device time.
+const FIRST_DETAIL: usize = 5;
 
 /// Runs the same lines with either pool; `$pool` is named in them.
 macro_rules! on {
@@ -118,6 +127,40 @@ impl Database {
             }
         });
         Ok((sum, duplicate))
+    }
+
+    /// All repetitions, sets and strokes of machines, with how many keys stand in it twice.
+    ///
+    /// # Errors
+    /// Where the schema is another than this reader knows.
+    pub async fn details(&self) -> anyhow::Result<(Details, u64)> {
+        let (mut details, mut duplicate) = (Details::default(), 0);
+        for (table, numbers, words) in DETAILS {
+            let columns =
+                numbers.iter().map(|column| format!("cast(t.{column} as bigint)")).chain(words.iter().map(|column| format!("t.{column}")));
+            let columns = columns.collect::<Vec<_>>().join(", ");
+            let sql = format!(
+                "select sources.owner, sources.sensor, t.boot, t.seq, t.dev_ms, {columns} from {table} t join sources on \
+                 sources.source = t.source where sources.kind = 'machine'"
+            );
+            on!(self, pool => {
+                let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(pool);
+                while let Some(row) = rows.try_next().await.with_context(|| format!("could not read the {table}"))? {
+                    let number = |at: usize| row.try_get::<i64, _>(FIRST_DETAIL + at);
+                    let word = |at: usize| row.try_get::<Option<String>, _>(FIRST_DETAIL + numbers.len() + at);
+                    let said = detail(
+                        table,
+                        &(0..numbers.len()).map(number).collect::<Result<Vec<_>, _>>()?,
+                        &(0..words.len()).map(word).collect::<Result<Vec<_>, _>>()?,
+                    );
+                    let sensor: String = row.try_get(1)?;
+                    let (boot, seq): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
+                    let key: Key = (MachineId(row.try_get::<Uuid, _>(0)?), Text::cut(&sensor), boot as u32, seq as u32);
+                    duplicate += u64::from(!details.add(key, row.try_get(4)?, said));
+                }
+            });
+        }
+        Ok((details, duplicate))
     }
 
     /// Everything in quarantine, in order of machine, boot and seq.
@@ -245,5 +288,42 @@ impl Database {
         );
         let sql = if matches!(self, Self::Sqlite(_)) { sqlite } else { postgres };
         on!(self, pool => sqlx::query_scalar::<_, i64>(sql).bind(machine.0).fetch_one(pool).await.context("could not count samples"))
+    }
+}
+
+/// What a row of one of [`DETAILS`] says.
+fn detail(table: &str, numbers: &[i64], words: &[Option<String>]) -> Said {
+    let (long, short) = (|at: usize| numbers[at] as u32, |at: usize| numbers[at] as u16);
+    match table {
+        "reps" => Said::Rep(RepDetail {
+            set: short(0),
+            rep: short(1),
+            load_hg: long(2),
+            range_mm: short(3),
+            mean_mm_s: short(4),
+            peak_mm_s: short(5),
+            peak_power_w: short(6),
+            concentric_ms: short(7),
+            eccentric_ms: short(8),
+        }),
+        "sets" => Said::Set(SetDetail {
+            set: short(0),
+            target_reps: short(1),
+            reps: short(2),
+            load_hg: long(3),
+            seconds: short(4),
+            rest_s: short(5),
+            exercise: words[0].as_deref().map(Text::cut),
+            tempo: words[1].as_deref().map(Text::cut),
+            note: words[2].as_deref().map(Text::cut),
+        }),
+        _ => Said::Stroke(StrokeDetail {
+            stroke: long(0),
+            drive_ms: short(1),
+            recovery_ms: short(2),
+            length_cm: short(3),
+            peak_force_n: short(4),
+            work_j: short(5),
+        }),
     }
 }

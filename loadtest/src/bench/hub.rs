@@ -190,6 +190,15 @@ impl HubChild {
         }
     }
 
+    /// How the process ended, where it has by itself.
+    ///
+    /// # Errors
+    /// Where it was not started, or cannot be asked.
+    pub fn ended(&mut self) -> anyhow::Result<Option<std::process::ExitStatus>> {
+        let child = self.child.as_mut().context("the hub was not started")?;
+        child.try_wait().context("could not ask how the hub is")
+    }
+
     /// SIGKILL, as the power goes. Returns when the process is gone.
     ///
     /// # Errors

@@ -137,14 +137,25 @@ impl Checksum {
     /// Keys that are here and not in `other`, and those that are in both with other bytes.
     #[must_use]
     pub fn beyond(&self, other: &Self) -> (Vec<Key>, Vec<Key>) {
-        let (mut absent, mut differ) = (Vec::new(), Vec::new());
-        for (key, bytes) in &self.rows {
-            match other.rows.get(key) {
-                None => absent.push(key.clone()),
-                Some(there) if there != bytes => differ.push(key.clone()),
-                Some(_) => (),
-            }
-        }
-        (absent, differ)
+        beyond(&self.rows, &other.rows)
     }
+
+    /// Whether there is a reading under a key.
+    #[must_use]
+    pub fn has(&self, key: &Key) -> bool {
+        self.rows.contains_key(key)
+    }
+}
+
+/// Keys that are here and not there, and those that are in both with something else.
+pub(super) fn beyond<V: PartialEq>(here: &BTreeMap<Key, V>, there: &BTreeMap<Key, V>) -> (Vec<Key>, Vec<Key>) {
+    let (mut absent, mut differ) = (Vec::new(), Vec::new());
+    for (key, value) in here {
+        match there.get(key) {
+            None => absent.push(key.clone()),
+            Some(other) if other != value => differ.push(key.clone()),
+            Some(_) => (),
+        }
+    }
+    (absent, differ)
 }

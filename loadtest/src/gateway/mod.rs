@@ -6,13 +6,14 @@
 
 mod clock;
 mod control;
+mod details;
 mod ledger;
 mod machine;
 mod mischief;
 mod run;
 mod source;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use protocol::frame::{Clock, ClockAsk, RepDetail};
 use protocol::limits::BLANK_MS;
@@ -20,6 +21,7 @@ use protocol::{ClientFrame, MachineId, ServerFrame};
 
 pub use clock::{DeviceClock, Skew};
 pub use control::{Console, Temper, Word};
+pub use details::Details;
 pub use ledger::{Checksum, Expected, Key, Ledger, Said, canonical_bytes};
 pub use machine::{Machine, MachineSpec, Tongue, characteristic_of};
 pub use mischief::{Dice, Mischief};
@@ -28,6 +30,8 @@ pub use source::{Held, Item, Source};
 
 /// Errors and rejections kept for a report; more are only counted.
 const COMPLAINTS_MAX: usize = 32;
+/// Rejections kept by number; more are only counted.
+pub(crate) const REJECTIONS_MAX: usize = 8_192;
 /// While something waits to be sent again the core wants a tick this often.
 const BACKFILL_EVERY_MS: i64 = 50;
 
@@ -42,8 +46,10 @@ pub struct Counts {
     pub holds: u64,
     /// `resend`s heard.
     pub resends: u64,
-    /// Readings rejected by the hub.
+    /// Readings rejected by the hub, as often as it said so.
     pub rejected: u64,
+    /// Which: machine, boot, seq and number of the reason.
+    pub rejections: BTreeSet<(MachineId, u32, u32, u16)>,
     /// Errors told by the hub.
     pub errors: u64,
     /// Words of the first errors and rejections.
@@ -272,6 +278,10 @@ impl Gateway {
             ServerFrame::ClockAsk(ask) => out.extend(self.clock_answer(ask, now_ms)),
             ServerFrame::Rejected(rejected) => {
                 self.counts.rejected += 1;
+                let of = self.source(rejected.slot).map(|source| (source.machine, source.boot()));
+                if let Some((machine, boot)) = of.filter(|_| self.counts.rejections.len() < REJECTIONS_MAX) {
+                    self.counts.rejections.insert((machine, boot, rejected.seq, rejected.code));
+                }
                 self.complain(format!("rejected {} of slot {}: {} {}", rejected.seq, rejected.slot, rejected.code, rejected.detail));
             }
             ServerFrame::Error(error) => {

@@ -107,13 +107,6 @@ impl SimGateway {
         of_slot.get(at).filter(|(other, _)| *other == seq).map(|(_, at)| *at)
     }
 
-    /// Whether the running boot of a machine, or one before it, ever gave this number.
-    #[must_use]
-    pub fn has_numbered(&self, machine: MachineId, seq: u32) -> bool {
-        let core = self.shared.core();
-        core.machine(machine).is_some_and(|machine| machine.sources().iter().any(|source| source.last_seq() >= seq))
-    }
-
     /// Cuts the link, or lets it come back.
     pub fn set_online(&self, online: bool) {
         self.shared.online.send_replace(online);

@@ -3,14 +3,13 @@
 //! In: frames about rooms; values are counted and dropped. Out: where it stands ([`Rooms`]), and after a break how it came back ([`Back`]): with
 //! ticket and positions, after the back-off that the close catalogue asks for, doubled for each failure and spread over its upper half.
 
-use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
 
 use protocol::close::AfterClose;
 use protocol::frame::{Joined, Welcome};
 use protocol::wire::Encoding;
-use protocol::{CloseReason, RoomName, ServerFrame};
+use protocol::{CloseReason, ServerFrame};
 use rand::RngExt as _;
 
 use super::{Light, Options, PeerError, Rooms, kind_of};
@@ -59,7 +58,7 @@ impl Follower {
     pub async fn connect(url: &str, options: Options) -> Result<Self, PeerError> {
         let mut first = Vec::new();
         let (light, welcome) = Light::connect(url, &options, |message| first.push(message.to_vec())).await?;
-        let (rooms, joins) = (Rooms::default(), Vec::new());
+        let (rooms, joins) = (Rooms::asking(&options.rooms), Vec::new());
         let mut follower = Self { light, options, welcome, rooms, values: 0, joins, refused: None };
         for message in first {
             follower.hear(&message);
@@ -145,7 +144,7 @@ impl Follower {
             tokio::time::sleep(backoff(reason, failed)).await;
             match Self::connect(url, again.clone()).await {
                 Ok(follower) => {
-                    let back = follower.compare(&again, broken.elapsed(), failed);
+                    let back = follower.back(broken.elapsed(), failed);
                     return Ok((follower, back));
                 }
                 Err(error) if broken.elapsed() >= patience || error.ended_as().after() != AfterClose::Resume => {
@@ -159,16 +158,10 @@ impl Follower {
         }
     }
 
-    /// Holds what the rooms answered against where they were left.
-    fn compare(&self, asked: &Options, after: Duration, failed: u32) -> Back {
-        let left: HashMap<RoomName, u64> = asked.rooms.iter().map(|join| (join.room, join.offset)).collect();
-        let (mut told, mut gaps) = (0, self.rooms.gaps());
-        for joined in &self.joins {
-            let from = left.get(&joined.room).copied().unwrap_or_default();
-            let first = joined.events.first().map_or(joined.offset + 1, |event| event.offset);
-            told += u32::from(!joined.recovered);
-            gaps += u64::from(joined.recovered && first != from + 1);
-        }
+    /// How the rooms answered; [`Rooms`] holds what they recovered against where they were left.
+    fn back(&self, after: Duration, failed: u32) -> Back {
+        let told = self.joins.iter().filter(|joined| !joined.recovered).count() as u32;
+        let gaps = self.rooms.gaps();
         Back { after, failed, ticket_taken: self.welcome.resumed, resumed: told == 0 && gaps == 0, told, gaps }
     }
 }

@@ -161,8 +161,8 @@ impl Peer {
     /// [`PeerError::Url`], [`PeerError::Dial`] or [`PeerError::Upgrade`].
     pub async fn dial(url: &str, options: Options) -> Result<Self, PeerError> {
         let socket = Socket::dial(url, &options).await?;
-        let patience = options.patience;
-        Ok(Self { socket, options, welcome: None, rooms: Rooms::default(), passed: VecDeque::new(), req: 0, patience })
+        let (patience, rooms) = (options.patience, Rooms::asking(&options.rooms));
+        Ok(Self { socket, options, welcome: None, rooms, passed: VecDeque::new(), req: 0, patience })
     }
 
     /// The hub's welcome; none before it came (after [`Peer::dial`] only).
@@ -331,6 +331,7 @@ impl Peer {
     /// As [`Peer::join`].
     pub async fn join_with(&mut self, join: JoinRoom) -> Result<Joined, PeerError> {
         let req = self.req();
+        self.rooms.ask(&join);
         self.request(Join { req, join }, req, |frame| match frame {
             ServerFrame::Joined(joined) if joined.req == Some(req) => Some(joined.clone()),
             _ => None,

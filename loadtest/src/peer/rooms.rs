@@ -1,7 +1,7 @@
 //! Where a peer stands in each room it watches, and what it noticed there.
 //!
-//! In: every frame heard. Out: positions to resume from, gaps and repeats. Pure. A gap is an event whose offset is not one more
-//! than the last of the same epoch without a `joined` or `reset` that said so.
+//! In: the places asked for, every frame heard. Out: positions to resume from, gaps and repeats. Pure. A gap is an event whose offset is not one
+//! more than the last of the same epoch without a `joined` or `reset` that said so, or a recovery that does not begin where it was asked to.
 
 use std::collections::HashMap;
 
@@ -42,12 +42,32 @@ impl Position {
 #[derive(Debug, Default)]
 pub struct Rooms {
     by_handle: HashMap<u32, Position>,
+    /// Where each room was left before this connection.
+    asked: HashMap<RoomName, (Epoch, u64)>,
     gaps: u64,
     repeats: u64,
     resets: u64,
+    resumed: u64,
+    recovered: u64,
 }
 
 impl Rooms {
+    /// Rooms that go on from where these requests say.
+    #[must_use]
+    pub fn asking(joins: &[JoinRoom]) -> Self {
+        let mut rooms = Self::default();
+        joins.iter().for_each(|join| rooms.ask(join));
+        rooms
+    }
+
+    /// A room is asked for: what is recovered must follow from here.
+    pub fn ask(&mut self, join: &JoinRoom) {
+        match join.epoch {
+            Some(epoch) => self.asked.insert(join.room, (epoch, join.offset)),
+            None => self.asked.remove(&join.room),
+        };
+    }
+
     /// Takes note of one frame.
     pub fn hear(&mut self, frame: &ServerFrame) {
         match frame {
@@ -66,10 +86,16 @@ impl Rooms {
     }
 
     fn joined(&mut self, joined: &Joined) {
-        // Events of a recovery lead up to `offset` without a hole; the first one follows what the peer asked from.
+        // Events of a recovery lead from the place asked for up to `offset` without a hole.
         let holes = joined.events.windows(2).filter(|pair| pair[1].offset != pair[0].offset + 1).count();
         let ends_elsewhere = joined.events.last().is_some_and(|last| last.offset != joined.offset);
         self.gaps += holes as u64 + u64::from(ends_elsewhere);
+        if let Some((epoch, from)) = self.asked.remove(&joined.room).filter(|_| joined.recovered) {
+            let first = joined.events.first().map_or(joined.offset + 1, |event| event.offset);
+            self.gaps += u64::from(joined.epoch != epoch || first != from + 1);
+            self.resumed += 1;
+            self.recovered += joined.events.len() as u64;
+        }
         let position = Position {
             room: joined.room,
             handle: joined.handle,
@@ -129,6 +155,18 @@ impl Rooms {
     pub const fn resets(&self) -> u64 {
         self.resets
     }
+
+    /// Rooms that went on from the place asked for.
+    #[must_use]
+    pub const fn resumed(&self) -> u64 {
+        self.resumed
+    }
+
+    /// Events that came late because of it.
+    #[must_use]
+    pub const fn recovered(&self) -> u64 {
+        self.recovered
+    }
 }
 
 #[cfg(test)]
@@ -163,5 +201,22 @@ mod tests {
         let mut rooms = Rooms::default();
         rooms.hear(&joined(6, vec![event(3), event(5)]));
         assert_eq!(rooms.gaps(), 2, "3 to 5, and 5 to the offset 6");
+    }
+
+    #[test]
+    fn a_recovery_that_does_not_begin_where_it_was_asked_to_is_a_gap() {
+        let room = RoomName::Floor(uuid::Uuid::nil().into());
+        let asked = |epoch, offset| [JoinRoom { room, epoch: Some(Epoch(epoch)), offset, every_ms: 0, fields: 0 }];
+        let gaps = |asked: &[JoinRoom], joined: ServerFrame| {
+            let mut rooms = Rooms::asking(asked);
+            rooms.hear(&joined);
+            rooms.gaps()
+        };
+        assert_eq!(gaps(&asked(1, 2), joined(4, vec![event(3), event(4)])), 0);
+        assert_eq!(gaps(&asked(1, 4), joined(4, vec![])), 0);
+        assert_eq!(gaps(&asked(1, 2), joined(4, vec![event(4)])), 1, "3 is missing at the front");
+        assert_eq!(gaps(&asked(1, 2), joined(7, vec![])), 1, "recovered without a word of 3 to 7");
+        assert_eq!(gaps(&asked(2, 4), joined(4, vec![])), 1, "another memory cannot be recovered from");
+        assert_eq!(gaps(&[], joined(7, vec![])), 0, "nothing was asked for");
     }
 }

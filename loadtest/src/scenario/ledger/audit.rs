@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use protocol::{MachineId, SeqRanges};
+use protocol::MachineId;
 
 use super::found::Found;
 use super::watcher::Watched;
-use crate::bench::{Bench, Latency, Quarantined, Report};
-use crate::gateway::{Checksum, Key, Said};
-use crate::scenario::replay::check;
+use crate::bench::{Bench, Latency, Quarantined, Report, Stored};
+use crate::gateway::{Gateway, REJECTIONS_MAX};
 use crate::scenario::replay::floor::Floor;
 use crate::scenario::replay::phone::Seen;
+use crate::scenario::replay::shown::Numbered;
+use crate::scenario::replay::{AWAY_SEEN, check};
 
 /// Keys named in a failure.
 const NAMED: usize = 3;
@@ -43,8 +44,8 @@ pub(super) async fn audit(
 ) -> anyhow::Result<()> {
     rows(bench, floor, poisoned, found).await?;
     quarantine(bench, poisoned, found).await?;
-    viewers(floor, seen, watched, found);
-    latencies(seen, found, measures);
+    viewers(floor, poisoned, seen, watched, found);
+    latencies(floor, seen, found, measures);
     gateways(floor, poisoned, found);
     let mut report = Report::new("ledger");
     check::totals(bench, floor, seen, &mut report).await?;
@@ -52,42 +53,34 @@ pub(super) async fn audit(
     Ok(())
 }
 
-/// Every row that was numbered and not declared lost stands in the store once, with the content that its machine gave it, and none else.
+/// Every row that was numbered stands in the store once, with the content that its machine gave it, and none else.
 async fn rows(bench: &Bench, floor: &Floor, poisoned: &[Poisoned], found: &mut Found) -> anyhow::Result<()> {
-    let database = bench.database().await?;
-    let wanted = Checksum::of(&floor.expected());
-    let (stored, duplicate) = database.checksum().await?;
-    let declared = declared_lost(floor);
-    let (mut lost, differ) = wanted.beyond(&stored);
-    lost.retain(|key| !declared.iter().any(|(machine, boot, ranges)| *machine == key.0 && *boot == key.2 && ranges.contains(key.3)));
-    let (ghost, _) = stored.beyond(&wanted);
-    let strokes = floor.expected().iter().filter(|row| matches!(row.said, Said::Stroke(_))).count();
-    let stored_strokes = database.count("select count(*) from strokes").await?;
-    found.require(stored_strokes == strokes as i64, || format!("{stored_strokes} strokes stored, of {strokes}"));
-    found.rows = stored.count() as u64;
-    found.lost += lost.len() as u64;
-    found.duplicate += duplicate;
-    found.ghost += (ghost.len() + differ.len()) as u64;
+    let stored = Stored::compare(&bench.database().await?, &floor.expected()).await?;
+    let [reps, sets, strokes] = stored.details;
+    found.rows = (stored.readings + reps + sets + strokes) as u64;
+    found.lost += stored.lost.len() as u64;
+    found.duplicate += stored.duplicate;
+    found.ghost += (stored.ghost.len() + stored.differ.len()) as u64;
+    found.failures.extend(stored.failures());
+    found.set("readings", stored.readings);
+    found.set("reps", reps);
+    found.set("sets", sets);
+    found.set("strokes", strokes);
     found.set("poisoned", poisoned.len());
-    found.require(found.rows > 0, || "nothing was stored at all".to_owned());
-    found.require(lost.is_empty(), || format!("{} rows lost, such as {:?}", lost.len(), first(&lost)));
-    found.require(duplicate == 0, || format!("{duplicate} keys stored twice"));
-    found.require(ghost.is_empty(), || format!("{} rows that nobody sent, such as {:?}", ghost.len(), first(&ghost)));
-    found.require(differ.is_empty(), || format!("{} rows with other content, such as {:?}", differ.len(), first(&differ)));
+    let some = [stored.readings, reps, sets, strokes].iter().all(|count| *count > 0);
+    found.require(some, || {
+        format!("of a kind nothing was stored: {} readings, {reps} reps, {sets} sets, {strokes} strokes", stored.readings)
+    });
+    // Buffers are far longer than any run: what is declared lost was forgotten by somebody.
+    let declared: u64 = floor.gateways.iter().map(|gateway| gateway.with(|core, _| declared_lost(core))).sum();
+    found.set("declared", declared);
+    found.require(declared == 0, || format!("{declared} rows were declared lost by their sources"));
     Ok(())
 }
 
-fn first(keys: &[Key]) -> &[Key] {
-    &keys[..keys.len().min(NAMED)]
-}
-
-/// What fell out of full buffers, as the sources said themselves.
-fn declared_lost(floor: &Floor) -> Vec<(MachineId, u32, SeqRanges)> {
-    let of_gateway = |core: &crate::gateway::Gateway| {
-        let sources = core.machines().iter().flat_map(|machine| machine.sources());
-        sources.map(|source| (source.machine, source.boot(), source.lost().clone())).collect::<Vec<_>>()
-    };
-    floor.gateways.iter().flat_map(|gateway| gateway.with(|core, _| of_gateway(core))).filter(|(.., lost)| !lost.is_empty()).collect()
+/// Numbers that sources declared lost themselves.
+fn declared_lost(core: &Gateway) -> u64 {
+    core.machines().iter().flat_map(|machine| machine.sources()).map(|source| source.lost().count()).sum()
 }
 
 /// Poison one to one, with its reason, and nothing else.
@@ -110,25 +103,46 @@ async fn quarantine(bench: &Bench, poisoned: &[Poisoned], found: &mut Found) -> 
     Ok(())
 }
 
-fn viewers(floor: &Floor, seen: &[Seen], watched: &[Watched], found: &mut Found) {
+fn viewers(floor: &Floor, poisoned: &[Poisoned], seen: &[Seen], watched: &[Watched], found: &mut Found) {
     let holes: u64 = seen.iter().map(|phone| phone.gaps).sum::<u64>() + watched.iter().map(|watcher| watcher.gaps).sum::<u64>();
-    let invented: u64 = seen.iter().map(|phone| phone.invented).sum();
+    let expected = floor.expected();
+    let numbered = Numbered::of(&expected);
+    let besides: BTreeSet<_> = poisoned.iter().map(|poison| (poison.machine, poison.boot, poison.seq)).collect();
+    let invented: Vec<_> = seen.iter().flat_map(|phone| phone.shown.invented(&numbered, |number| besides.contains(&number))).collect();
+    let unnamed: u64 = seen.iter().map(|phone| phone.shown.unnamed()).sum();
     let backwards: u64 = seen.iter().map(|phone| phone.backwards).sum();
     let moved: Vec<&String> = seen.iter().flat_map(|phone| &phone.moved).collect();
     found.gap += holes;
-    found.ghost += invented;
-    found.set("seen", seen.iter().map(|phone| phone.lives).sum::<u64>() + watched.iter().map(|watcher| watcher.ticks).sum::<u64>());
+    found.ghost += invented.len() as u64 + unnamed;
+    found.set(
+        "seen",
+        seen.iter().map(|phone| phone.lives + phone.lifted).sum::<u64>() + watched.iter().map(|watcher| watcher.ticks).sum::<u64>(),
+    );
     found.set("told", seen.iter().map(|phone| phone.resets).sum::<u64>() + watched.iter().map(|watcher| watcher.resets).sum::<u64>());
+    found.set("resumed", seen.iter().map(|phone| phone.resumed).sum::<u64>() + watched.iter().map(|watcher| watcher.resumed).sum::<u64>());
+    found.set(
+        "recovered",
+        seen.iter().map(|phone| phone.recovered).sum::<u64>() + watched.iter().map(|watcher| watcher.recovered).sum::<u64>(),
+    );
     found.require(holes == 0, || format!("{holes} holes in event logs that nobody announced"));
-    found.require(invented == 0, || format!("viewers were shown {invented} values that no machine numbered"));
+    found.require(invented.is_empty(), || {
+        format!(
+            "viewers were shown {} values that no machine numbered so, such as {:?}",
+            invented.len(),
+            &invented[..invented.len().min(NAMED)]
+        )
+    });
+    found.require(unnamed == 0, || format!("viewers were shown {unnamed} values of sources that the room had not named"));
     found.require(backwards == 0, || format!("viewers were shown {backwards} values older than the one before"));
     found.require(moved.is_empty(), || format!("claims did not go on where they were: {moved:?}"));
-    found.require(seen.len() == floor.stands.len() && seen.iter().all(|phone| phone.lives > 0), || "a phone saw nothing".to_owned());
+    found.require(seen.len() == floor.stands.len() && seen.iter().all(|phone| phone.lives + phone.lifted > 0), || {
+        "a phone saw nothing".to_owned()
+    });
     found.require(watched.iter().all(|watcher| watcher.ticks > 0), || "a watcher of the floor saw nothing".to_owned());
 }
 
-/// Live goes on while the database is away, no slower than `FAULTS` row 9 allows.
-fn latencies(seen: &[Seen], found: &mut Found, measures: bool) {
+/// Live goes on while the database is away: nearly all that is numbered then is seen, no later than `FAULTS` row 9 allows.
+fn latencies(floor: &Floor, seen: &[Seen], found: &mut Found, measures: bool) {
     let all = |pick: fn(&Seen) -> &Latency| {
         seen.iter().map(pick).fold(Latency::default(), |mut sum, one| {
             sum.merge(one);
@@ -137,14 +151,21 @@ fn latencies(seen: &[Seen], found: &mut Found, measures: bool) {
     };
     let (usual, away) = (all(|phone| &phone.usual), all(|phone| &phone.away));
     found.set("p99_us", usual.quantile_us(0.99));
-    if away.count() > 0 {
-        let (usual_us, away_us) = (usual.quantile_us(0.99), away.quantile_us(0.99));
-        found.set("p99_us_away", away_us);
-        // Beside other runs latencies are no measurement.
-        found.require(!measures || away_us as f64 <= usual_us as f64 * AWAY_FACTOR + AWAY_GRAIN_US, || {
-            format!("live p99 is {away_us} us while the database is away, {usual_us} us else")
-        });
+    let numbered = floor.numbered_away();
+    if numbered == 0 {
+        return;
     }
+    let (usual_us, away_us) = (usual.quantile_us(0.99), away.quantile_us(0.99));
+    found.set("numbered_away", numbered);
+    found.set("seen_away", away.count());
+    found.set("p99_us_away", away_us);
+    found.require(away.count() as f64 >= numbered as f64 * AWAY_SEEN, || {
+        format!("viewers saw {} of {numbered} readings that were numbered while the database was away", away.count())
+    });
+    // Beside other runs latencies are no measurement.
+    found.require(!measures || away_us as f64 <= usual_us as f64 * AWAY_FACTOR + AWAY_GRAIN_US, || {
+        format!("live p99 is {away_us} us while the database is away, {usual_us} us else")
+    });
 }
 
 fn gateways(floor: &Floor, poisoned: &[Poisoned], found: &mut Found) {
@@ -155,10 +176,19 @@ fn gateways(floor: &Floor, poisoned: &[Poisoned], found: &mut Found) {
     found.set("resends", counts.iter().map(|count| count.resends).sum::<u64>());
     let claims_lost: u64 = counts.iter().map(|count| count.claims_lost).sum();
     found.require(claims_lost == 0, || format!("{claims_lost} machines were told another claim than they kept"));
-    // Poison is told to its gateway as rejected; anything else is a complaint.
-    let complaints: Vec<String> = counts.into_iter().flat_map(|count| count.complaints).collect();
-    let rejections = complaints.iter().filter(|complaint| complaint.starts_with("rejected")).count();
-    found.require(complaints.len() == rejections && (rejections == 0 || !poisoned.is_empty()), || {
-        format!("the hub complained to gateways: {:?}", &complaints[..complaints.len().min(NAMED)])
+    let errors: u64 = counts.iter().map(|count| count.errors).sum();
+    let complaints = || counts.iter().flat_map(|count| &count.complaints).filter(|words| !words.starts_with("rejected")).take(NAMED);
+    found.require(errors == 0, || format!("the hub told gateways {errors} errors, such as {:?}", complaints().collect::<Vec<_>>()));
+    // Poison is told to its gateway as rejected, under its reason; nothing else is.
+    let rejected = || counts.iter().flat_map(|count| &count.rejections);
+    let wanted: BTreeSet<_> = poisoned.iter().map(|poison| (poison.machine, poison.boot, poison.seq, poison.code)).collect();
+    let strange: Vec<_> = rejected().filter(|told| !wanted.contains(told)).collect();
+    found.set("rejected", rejected().count());
+    found.require(counts.iter().all(|count| count.rejections.len() < REJECTIONS_MAX), || "too many rejections to look at".to_owned());
+    found.require(strange.is_empty(), || {
+        format!("gateways were told {} rejections of what is no poison, such as {:?}", strange.len(), &strange[..strange.len().min(NAMED)])
+    });
+    found.require(rejected().count() >= wanted.len(), || {
+        format!("gateways were told {} rejections, of {} poison rows", rejected().count(), wanted.len())
     });
 }

@@ -37,6 +37,7 @@ pub(super) async fn watch(ground: &mut Ground, case: &Case, away: Duration) {
     let (began, before_kib) = (Instant::now(), ground.rss_kib());
     let (mut full, mut told, mut last_accepted, mut accepted) = (None, None, began, accepted_by(ground));
     let (mut most_kib, mut degraded) = (before_kib, false);
+    let (mut last_stored, mut stored) = (began, stored_by(ground));
     let holds_before = holds(ground);
     while began.elapsed() < away {
         let waiting = ground.metric("spotter_recorder_queue_rows").await.unwrap_or_default();
@@ -51,6 +52,10 @@ pub(super) async fn watch(ground: &mut Ground, case: &Case, away: Duration) {
         if sum > accepted {
             (accepted, last_accepted) = (sum, now);
         }
+        let sum = stored_by(ground);
+        if sum > stored {
+            (stored, last_stored) = (sum, now);
+        }
         most_kib = most_kib.max(ground.rss_kib());
         degraded |= !degraded && ground.health().await.as_deref() == Some("degraded");
         sleep(LOOK_EVERY).await;
@@ -60,6 +65,13 @@ pub(super) async fn watch(ground: &mut Ground, case: &Case, away: Duration) {
     ground.found.set("full_after_ms", full.map(since));
     ground.found.set("told_after_ms", told.map(since));
     ground.found.set("last_accepted_after_ms", since(last_accepted));
+    ground.found.set("last_stored_after_ms", since(last_stored));
+    // What was committed just before may be told so much later; after that nothing can be stored, or there was no fault.
+    let went_on = last_stored.saturating_duration_since(began);
+    ground
+        .found
+        .require(went_on <= TOLD_EACH + STOPS_WITHIN, || format!("readings were stored until {went_on:?} after the store was away"));
+    ground.found.require(full.is_some() || case.quick, || format!("the queue was not full within {away:?}"));
     // Before the first statement is given up, only the rows that wait show that something is slow.
     ground.found.require(degraded || away < GIVEN_UP_AFTER, || "/health never said degraded".to_owned());
     let growth_kib = most_kib.saturating_sub(before_kib);
@@ -76,6 +88,13 @@ pub(super) async fn watch(ground: &mut Ground, case: &Case, away: Duration) {
 fn accepted_by(ground: &Ground) -> u64 {
     let of = |core: &crate::gateway::Gateway| {
         core.machines().iter().flat_map(|machine| machine.sources()).map(|source| u64::from(source.accepted_through())).sum::<u64>()
+    };
+    ground.floor.gateways.iter().map(|gateway| gateway.with(|core, _| of(core))).sum()
+}
+
+fn stored_by(ground: &Ground) -> u64 {
+    let of = |core: &crate::gateway::Gateway| {
+        core.machines().iter().flat_map(|machine| machine.sources()).map(|source| source.stored().count()).sum::<u64>()
     };
     ground.floor.gateways.iter().map(|gateway| gateway.with(|core, _| of(core))).sum()
 }

@@ -27,6 +27,8 @@ use crate::workout::Workout;
 
 /// Machines run so many times faster than life: 20 readings a second each.
 pub(super) const SPEED: f64 = 20.0;
+/// Besides the shipped workouts, on each gateway: a rower that says its strokes, a strength machine that says repetitions and sets.
+const DECODED: [&str; 2] = ["row", "lift"];
 const WATCHERS: usize = 2;
 /// From the last reading to everything stored, as seen by the gateways.
 const SETTLE: Duration = Duration::from_secs(90);
@@ -38,6 +40,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const BACK_WITHIN: Duration = Duration::from_secs(5);
 /// A backlog must be cleared within this time (`FAULTS` row 9).
 const CLEARED_WITHIN: Duration = Duration::from_secs(30);
+/// What Rust says of a task that panicked.
+const PANICKED: &str = "panicked at";
 /// How long a measure is watched before it is given up.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -103,7 +107,9 @@ impl Ground {
         args.store = case.store.name().to_owned();
         let bench = Bench::start_with(&args, Wants { store_url, set: load.set, before: load.before, ..Wants::default() }).await?;
         let records = (load.lasts.as_secs_f64() * SPEED).ceil() as usize;
-        let workouts = Workout::shipped().iter().map(|workout| workout.lasting(records)).collect();
+        let workouts: Vec<Workout> = Workout::shipped().iter().map(|workout| workout.lasting(records)).collect();
+        // Nobody recorded a rower or sets for us: what counts here is that each stroke and repetition is numbered and stored.
+        let decoded = DECODED.iter().map(|name| workouts[0].named(name)).collect();
         let address = bench.http().trim_start_matches("http://").to_owned();
         let link = if load.linked { Some(Link::start(&address).await?) } else { None };
         let last_url = link.as_ref().map(|link| link.through(&bench.ws_url()));
@@ -114,6 +120,7 @@ impl Ground {
             mischief: load.mischief,
             device_keys: false,
             workouts,
+            decoded,
             last_url,
         };
         let floor = Floor::open(&bench, plan).await?;
@@ -129,7 +136,7 @@ impl Ground {
             watchers_on: Arc::default(),
             release,
             end,
-            measures: case.alone && !case.quick,
+            measures: case.row.alone && !case.quick,
             replay_buffers: false,
             replay_packed: false,
         };
@@ -141,13 +148,38 @@ impl Ground {
         let url = self.bench.ws_url();
         for number in 0..WATCHERS {
             let options = operator(&self.bench, &self.floor.world, number);
-            self.watchers.spawn(watch(url.clone(), options, self.watchers_on.clone(), self.end.clone()));
+            self.watchers.spawn(watch(
+                url.clone(),
+                options,
+                self.watchers_on.clone(),
+                self.floor.viewers_online.subscribe(),
+                self.end.clone(),
+            ));
         }
         for stand in &self.floor.stands {
             let training = Training::claim(&self.bench, &self.floor, stand).await?;
             self.phones.spawn(training.follow(url.clone(), self.release.clone()));
         }
         Ok(())
+    }
+
+    /// Rooms that all viewers watch together: a phone its member's and its workout's, a watcher the floor.
+    pub(super) fn rooms_watched(&self) -> u64 {
+        (2 * self.floor.stands.len() + WATCHERS) as u64
+    }
+
+    /// Whether machines still play or lift.
+    pub(super) fn is_playing(&self) -> bool {
+        self.floor.gateways.iter().any(|gateway| gateway.with(|core, _| !core.is_over()))
+    }
+
+    /// Numbered, and not yet told to be stored.
+    pub(super) fn unstored(&self) -> u64 {
+        let of = |core: &Gateway| {
+            let sources = core.machines().iter().flat_map(|machine| machine.sources()).filter(|source| source.last_seq() > 0);
+            sources.map(|source| source.stored().missing(1, source.last_seq()).count()).sum::<u64>()
+        };
+        self.floor.gateways.iter().map(|gateway| gateway.with(|core, _| of(core))).sum()
     }
 
     /// Everybody begins to train.
@@ -283,6 +315,8 @@ impl Ground {
         if self.replay_packed {
             self.replay_after_packing(&mut found).await?;
         }
+        let panics = self.bench.log().lines().filter(|line| line.contains(PANICKED)).count();
+        found.require(panics == 0, || format!("the hub's log tells of {panics} panics"));
         if !found.holds() {
             found.failures.push(format!("the end of the hub's log:\n{}", self.bench.log_end()));
         }

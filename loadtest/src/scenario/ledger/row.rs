@@ -54,6 +54,8 @@ pub(super) struct Row {
     pub(super) runs: u32,
     /// How long the load lasts in full.
     pub(super) lasts: Duration,
+    /// Whether it judges latencies: then it runs after the others, with nothing beside it.
+    pub(super) alone: bool,
     /// Makes it happen once.
     pub(super) run: fn(Case) -> Running,
 }
@@ -65,8 +67,6 @@ pub(super) struct Case {
     pub(super) store: Store,
     pub(super) seed: u64,
     pub(super) quick: bool,
-    /// Whether nothing else runs beside it, so that latencies are worth something.
-    pub(super) alone: bool,
     /// The words of the command line, with the seed of this run.
     pub(super) args: BenchArgs,
     /// One Postgres for all runs of a row, started when first asked for; each run has a database of its own.

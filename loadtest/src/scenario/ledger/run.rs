@@ -61,23 +61,36 @@ fn seed_of(seed: u64, row: &str, store: Store, run: u32) -> u64 {
     Dice::new(name.wrapping_add(u64::from(run))).roll() >> 11
 }
 
-/// Runs everything; the results in the order of the units.
+/// Runs everything, first side by side what may be, then alone what measures; the results in the order of the units.
 pub(super) async fn all(args: &BenchArgs, own: &LedgerArgs, units: Vec<Unit>) -> anyhow::Result<Vec<Result>> {
     let state = Arc::new(State::open(&own.state, own.resume)?);
+    let (alone, beside): (Vec<_>, Vec<_>) = units.into_iter().enumerate().partition(|(_, unit)| unit.row.alone);
+    let mut results = lanes(args, own.jobs, beside, &state).await?;
+    results.extend(lanes(args, 1, alone, &state).await?);
+    results.sort_by_key(|(number, _)| *number);
+    let results: Vec<Result> = results.into_iter().map(|(_, result)| result).collect();
+    if let Ok(state) = Arc::try_unwrap(state).map_err(drop)
+        && results.iter().flat_map(|result| &result.done).all(|done| done.found.holds())
+    {
+        state.close();
+    }
+    Ok(results)
+}
+
+/// So many units at once, until none is left.
+async fn lanes(args: &BenchArgs, jobs: u8, mut queue: Vec<(usize, Unit)>, state: &Arc<State>) -> anyhow::Result<Vec<(usize, Result)>> {
     // The longest first, so that no lane ends long after the others.
-    let mut queue: Vec<(usize, Unit)> = units.into_iter().enumerate().collect();
     queue.sort_by_key(|(_, unit)| unit.row.lasts * unit.seeds.len() as u32);
     let queue = Arc::new(Mutex::new(queue));
     let mut lanes = JoinSet::new();
-    for _ in 0..own.jobs {
-        let alone = own.jobs == 1;
+    for _ in 0..jobs {
         let (args, state, queue) = (args.clone(), state.clone(), queue.clone());
         lanes.spawn(async move {
             let mut results = Vec::new();
             loop {
                 let next = queue.lock().await.pop();
                 let Some((number, unit)) = next else { return Ok::<_, anyhow::Error>(results) };
-                results.push((number, one(&args, unit, &state, alone).await?));
+                results.push((number, one(&args, unit, &state).await?));
             }
         });
     }
@@ -97,13 +110,6 @@ pub(super) async fn all(args: &BenchArgs, own: &LedgerArgs, units: Vec<Unit>) ->
             anyhow::bail!("interrupted: --resume goes on from here");
         }
     }
-    results.sort_by_key(|(number, _)| *number);
-    let results: Vec<Result> = results.into_iter().map(|(_, result)| result).collect();
-    if let Ok(state) = Arc::try_unwrap(state).map_err(drop)
-        && results.iter().flat_map(|result| &result.done).all(|done| done.found.holds())
-    {
-        state.close();
-    }
     Ok(results)
 }
 
@@ -117,7 +123,7 @@ async fn interrupted() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn one(args: &BenchArgs, unit: Unit, state: &State, alone: bool) -> anyhow::Result<Result> {
+async fn one(args: &BenchArgs, unit: Unit, state: &State) -> anyhow::Result<Result> {
     let cluster = Arc::new(OnceCell::new());
     let mut done: Vec<Done> = Vec::new();
     for (number, &seed) in unit.seeds.iter().enumerate() {
@@ -127,7 +133,7 @@ async fn one(args: &BenchArgs, unit: Unit, state: &State, alone: bool) -> anyhow
             continue;
         }
         progress(&format!("ledger: {} on {}, run {} of {}, seed {seed}", row.name, store.name(), number + 1, unit.seeds.len()));
-        let case = Case { row, store, seed, quick, alone, args: BenchArgs { seed, ..args.clone() }, cluster: cluster.clone() };
+        let case = Case { row, store, seed, quick, args: BenchArgs { seed, ..args.clone() }, cluster: cluster.clone() };
         let began = Instant::now();
         let lasts = case.time(row.lasts) + HANGS_AFTER;
         let found = match tokio::time::timeout(lasts, (row.run)(case)).await {

@@ -11,8 +11,9 @@ use protocol::totals::BootTotals;
 
 use super::floor::Floor;
 use super::phone::Seen;
-use crate::bench::{Bench, Database, Range, Report, progress};
-use crate::gateway::{Checksum, Expected, Said, SimGateway};
+use super::shown::Numbered;
+use crate::bench::{Bench, Database, Range, Report, Stored, progress};
+use crate::gateway::{Expected, Said, SimGateway};
 use crate::peer::Options;
 
 /// A phone hears of the seal at once; the store has it after its next batch.
@@ -27,31 +28,35 @@ pub(in crate::scenario) async fn rows(bench: &Bench, floor: &Floor, report: &mut
     progress("replay: counting the store");
     let database = bench.database().await?;
     let expected = floor.expected();
-    let wanted = Checksum::of(&expected);
-    let (stored, duplicate) = database.checksum().await?;
-    let (lost, differ) = wanted.beyond(&stored);
-    let (ghost, _) = stored.beyond(&wanted);
-    report.set("rows", stored.count());
-    report.set("rows_expected", wanted.count());
-    report.set("checksum", stored.hex());
-    report.set("checksum_expected", wanted.hex());
-    report.set("lost", lost.len());
-    report.set("duplicate", duplicate);
-    report.set("ghost", ghost.len());
-    report.require(lost.is_empty(), || format!("{} rows lost, such as {:?}", lost.len(), &lost[..lost.len().min(NAMED)]));
-    report.require(duplicate == 0, || format!("{duplicate} keys stored twice"));
-    report.require(ghost.is_empty(), || format!("{} rows that nobody sent, such as {:?}", ghost.len(), &ghost[..ghost.len().min(NAMED)]));
-    report.require(differ.is_empty(), || {
-        format!("{} rows with other content, such as {:?}", differ.len(), &differ[..differ.len().min(NAMED)])
-    });
-    report.require(stored.hex() == wanted.hex(), || "the checksums differ".to_owned());
-    let strokes = expected.iter().filter(|row| matches!(row.said, Said::Stroke(_))).count();
-    let stored_strokes = database.count("select count(*) from strokes").await?;
-    report.require(stored_strokes == strokes as i64, || format!("{stored_strokes} strokes stored, of {strokes}"));
+    let stored = Stored::compare(&database, &expected).await?;
+    report.set("rows", stored.readings);
+    report.set("rows_expected", stored.expected);
+    report.set("checksum", stored.checksum.clone());
+    report.set("checksum_expected", stored.checksum_expected.clone());
+    report.set("lost", stored.lost.len());
+    report.set("duplicate", stored.duplicate);
+    report.set("ghost", stored.ghost.len());
+    stored.failures().into_iter().for_each(|failure| report.require(false, || failure));
+    report.require(stored.checksum == stored.checksum_expected, || "the checksums differ".to_owned());
     let quarantined = database.count("select count(*) from quarantine").await?;
     report.set("quarantined", quarantined);
     report.require(quarantined == 0, || format!("{quarantined} rows in quarantine"));
     Ok(())
+}
+
+/// Phones were shown nothing that their machine did not number so.
+pub(super) fn shown(floor: &Floor, seen: &[Seen], report: &mut Report) {
+    let expected = floor.expected();
+    let numbered = Numbered::of(&expected);
+    let invented: Vec<_> = seen.iter().flat_map(|phone| phone.shown.invented(&numbered, |_| false)).collect();
+    let unnamed: u64 = seen.iter().map(|phone| phone.shown.unnamed()).sum();
+    report.require(invented.is_empty() && unnamed == 0, || {
+        let named = &invented[..invented.len().min(NAMED)];
+        format!(
+            "phones were shown {} values that no machine numbered so, such as {named:?}, and {unnamed} of unnamed sources",
+            invented.len()
+        )
+    });
 }
 
 /// Sealed totals equal what their rows add up to, and each workout has all rows of its machine.
@@ -63,14 +68,14 @@ pub(in crate::scenario) async fn totals(bench: &Bench, floor: &Floor, seen: &[Se
         let (Some(workout), Some(machine)) = (phone.workout, phone.machine) else { continue };
         let ranges = database.ranges(workout).await?;
         let again = add_up(&expected, &ranges);
-        let of_machine = expected.iter().filter(|row| row.machine == machine && matches!(row.said, Said::Reading(_)));
+        let of_machine = expected.iter().filter(|row| row.machine == machine);
         let (owned, apart): (Vec<&Expected>, Vec<&Expected>) = of_machine.partition(|row| ranges.iter().any(|range| lies_in(row, range)));
         let stand = floor.stands.iter().position(|stand| stand.machine == machine).unwrap_or_default();
         let sealed = stored.get(&workout).map(|(_, totals)| *totals);
         report.require(sealed == Some(again), || differing(workout, sealed, again));
         report.require(apart.is_empty(), || {
             let named: Vec<_> = apart.iter().take(NAMED).map(|row| (row.boot, row.seq)).collect();
-            format!("workout {workout} of stand {stand} owns {} readings, not {} such as {named:?}: {ranges:?}", owned.len(), apart.len())
+            format!("workout {workout} of stand {stand} owns {} rows, not {} such as {named:?}: {ranges:?}", owned.len(), apart.len())
         });
         report.require(phone.sealed.is_some(), || format!("the phone never heard that workout {workout} is sealed"));
         equal += u64::from(sealed == Some(again));

@@ -1,6 +1,5 @@
 //! What goes wrong on the way: a gateway's link, a machine's power, the hub's process, the database.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::floor::Floor;
@@ -48,12 +47,12 @@ pub(super) async fn happen(bench: &mut Bench, floor: &Floor, own: &ReplayArgs, r
             }
             Fault::Upgrade => upgrade::take_over(bench, own, report).await?,
             Fault::DatabaseGoes => {
-                floor.away.store(true, Ordering::Relaxed);
+                floor.set_away(true);
                 bench.postgres()?.stop_immediate().await?;
             }
             Fault::DatabaseComes => {
                 bench.postgres()?.run().await?;
-                floor.away.store(false, Ordering::Relaxed);
+                floor.set_away(false);
             }
         }
     }

@@ -6,6 +6,7 @@ pub(super) mod check;
 mod faults;
 pub(super) mod floor;
 pub(super) mod phone;
+pub(super) mod shown;
 mod upgrade;
 
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ const GIVE_BACK_AFTER: Duration = Duration::from_millis(500);
 /// Live values may be this much slower at p99 while the database is away (`FAULTS`: 1.2 times), and a millisecond for the clock's grain.
 const AWAY_FACTOR: f64 = 1.2;
 const AWAY_GRAIN_US: f64 = 1_000.0;
+/// So much of what is numbered while the database is away must be seen.
+pub(super) const AWAY_SEEN: f64 = 0.95;
 
 /// Words of `replay`.
 #[derive(Debug, Clone, clap::Args)]
@@ -84,6 +87,7 @@ pub async fn run(args: &BenchArgs, own: &ReplayArgs) -> anyhow::Result<Report> {
         mischief: MISCHIEF,
         device_keys: own.device_keys,
         workouts,
+        decoded: Vec::new(),
         last_url: None,
     };
     let floor = Floor::open(&bench, plan).await?;
@@ -92,6 +96,7 @@ pub async fn run(args: &BenchArgs, own: &ReplayArgs) -> anyhow::Result<Report> {
     fill(&mut report, &floor, &seen, own);
     upgrade::tell(&mut bench, own, &mut report)?;
     if bench.pid().is_some() {
+        check::shown(&floor, &seen, &mut report);
         check::rows(&bench, &floor, &mut report).await?;
         check::totals(&bench, &floor, &seen, &mut report).await?;
         check::old_buffer(&bench, floor, &mut report).await?;
@@ -163,7 +168,11 @@ fn fill(report: &mut Report, floor: &Floor, seen: &[Seen], own: &ReplayArgs) {
     let (usual, away) = (all(|phone| &phone.usual), all(|phone| &phone.away));
     report.set("p50_us", usual.quantile_us(0.5));
     report.set("p99_us", usual.quantile_us(0.99));
-    if away.count() > 0 {
+    let numbered = floor.numbered_away();
+    if numbered > 0 {
+        report.require(away.count() as f64 >= numbered as f64 * AWAY_SEEN, || {
+            format!("phones saw {} of {numbered} readings that were numbered while the database was away", away.count())
+        });
         let (usual_us, away_us) = (usual.quantile_us(0.99) as f64, away.quantile_us(0.99) as f64);
         report.set("p99_us_away", away.quantile_us(0.99));
         report.require(away_us <= usual_us * AWAY_FACTOR + AWAY_GRAIN_US, || {

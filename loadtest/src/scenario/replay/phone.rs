@@ -10,10 +10,12 @@ use protocol::frame::{Claim, ClaimBy, ClaimState, Claimed, EventBody, Release, R
 use protocol::limits::STALE_MS;
 use protocol::text::Text;
 use protocol::{ErrorCode, MachineId, RoomName, ServerFrame, WorkoutId};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::floor::{Floor, Stand};
+use super::shown::Shown;
 use crate::bench::{Bench, Latency};
 use crate::gateway::SimGateway;
 use crate::peer::{Options, Peer, PeerError};
@@ -31,16 +33,22 @@ pub(in crate::scenario) struct Seen {
     pub(in crate::scenario) machine: Option<MachineId>,
     pub(in crate::scenario) workout: Option<WorkoutId>,
     pub(in crate::scenario) lives: u64,
+    /// Repetitions and sets told.
+    pub(in crate::scenario) lifted: u64,
     /// Values that the hub told to be older than 3 s, by its estimate of the machine's clock.
     pub(in crate::scenario) told_stale: u64,
     /// Values shown more than 3 s after they were numbered.
     pub(in crate::scenario) stale: u64,
     /// Age and seq of the oldest of them.
     pub(in crate::scenario) stalest: (u32, u32),
-    /// Values that the machine never numbered.
-    pub(in crate::scenario) invented: u64,
+    /// Every value, to hold against what the machine numbered.
+    pub(in crate::scenario) shown: Shown,
     /// Rooms whose memory was told to be another one.
     pub(in crate::scenario) resets: u64,
+    /// Rooms that went on from where they were left.
+    pub(in crate::scenario) resumed: u64,
+    /// Events that came late because of it.
+    pub(in crate::scenario) recovered: u64,
     /// Values shown after a newer one.
     pub(in crate::scenario) backwards: u64,
     pub(in crate::scenario) gaps: u64,
@@ -68,6 +76,8 @@ pub(in crate::scenario) struct Training {
     away: Arc<AtomicBool>,
     /// Phones of the floor that are connected now.
     on: Arc<AtomicUsize>,
+    /// Whether there is a network.
+    online: watch::Receiver<bool>,
 }
 
 impl Training {
@@ -84,15 +94,19 @@ impl Training {
         let claim = Claim { req, gym: floor.world.gym, by: ClaimBy::Code(code.context("the code ran out")?), hand_over: None };
         let claimed = peer.request(claim, req, |frame| granted(frame, stand.machine)).await.context("a claim was not granted")?;
         let workout = claimed.workout.context("a claim was granted without a workout")?;
-        peer.join(RoomName::Workout(workout)).await.context("a member may not watch the own workout")?;
+        let joined = peer.join(RoomName::Workout(workout)).await.context("a member may not watch the own workout")?;
         let keeps = |core: &crate::gateway::Gateway| core.machine(stand.machine).is_some_and(|machine| machine.claim().is_some());
         gateway.wait_for("a claim in its memory", CODE_WAIT, keeps).await?;
         let again = peer.resume();
-        let seen = Seen { machine: Some(stand.machine), workout: Some(workout), ..Seen::default() };
+        let mut seen = Seen { machine: Some(stand.machine), workout: Some(workout), ..Seen::default() };
+        if let Some(Snapshot::Workout(snapshot)) = &joined.snapshot {
+            seen.shown.begin(&snapshot.sources);
+        }
         let (newest, released, away, on) = (HashMap::new(), false, floor.away.clone(), floor.phones_on.clone());
+        let online = floor.viewers_online.subscribe();
         on.fetch_add(1, Ordering::Relaxed);
         let (peer, machine, early) = (Some(peer), stand.machine, None);
-        Ok(Self { peer, again, machine, gateway, claimed, workout, newest, early, seen, released, away, on })
+        Ok(Self { peer, again, machine, gateway, claimed, workout, newest, early, seen, released, away, on, online })
     }
 
     /// Follows the workout until it is sealed, through every break.
@@ -103,7 +117,7 @@ impl Training {
                 until = Some(Instant::now() + END_WAIT);
             }
             if self.seen.sealed.is_some() || until.is_some_and(|until| Instant::now() > until) {
-                self.leave();
+                drop(self.leave());
                 return Ok(self.seen);
             }
             let Some(peer) = self.peer.as_mut() else {
@@ -117,23 +131,36 @@ impl Training {
                     self.give_back().await?;
                     continue;
                 }
+                () = offline(&mut self.online) => {
+                    self.cut();
+                    continue;
+                }
                 heard = peer.next_until(Instant::now() + Duration::from_secs(1)) => heard,
             };
             match heard {
                 Ok(Some(frame)) => self.hear(&frame)?,
                 Ok(None) => (),
                 Err(PeerError::Frame(error)) => bail!("a phone was sent what is no frame: {error}"),
-                Err(_gone) => self.leave(),
+                Err(_gone) => drop(self.leave()),
             }
         }
     }
 
-    fn leave(&mut self) {
-        if let Some(peer) = self.peer.take() {
-            self.on.fetch_sub(1, Ordering::Relaxed);
-            self.seen.gaps += peer.rooms().gaps();
-            self.seen.resets += peer.rooms().resets();
-            self.again = peer.resume().rooms_of(&self.again);
+    fn leave(&mut self) -> Option<Peer> {
+        let peer = self.peer.take()?;
+        self.on.fetch_sub(1, Ordering::Relaxed);
+        self.seen.gaps += peer.rooms().gaps();
+        self.seen.resets += peer.rooms().resets();
+        self.seen.resumed += peer.rooms().resumed();
+        self.seen.recovered += peer.rooms().recovered();
+        self.again = peer.resume().rooms_of(&self.again);
+        Some(peer)
+    }
+
+    /// The network resets the connection.
+    fn cut(&mut self) {
+        if let Some(peer) = self.leave() {
+            peer.cut();
         }
     }
 
@@ -142,12 +169,14 @@ impl Training {
         if self.early.get_or_insert_with(Instant::now).elapsed() > CLAIM_WAIT {
             return false;
         }
-        self.leave();
+        drop(self.leave());
         self.again.rooms.iter_mut().for_each(|room| (room.epoch, room.offset) = (None, 0));
         true
     }
 
     async fn come_back(&mut self, url: &str) {
+        // A floor that is gone keeps nobody away.
+        drop(self.online.wait_for(|online| *online).await);
         if self.early.is_some() {
             tokio::time::sleep(COME_BACK).await;
         }
@@ -168,7 +197,7 @@ impl Training {
         match peer.request(release, req, |frame| matches!(frame, ServerFrame::Done(done) if done.req == req).then_some(())).await {
             Ok(()) => self.released = true,
             Err(PeerError::Refused(code, name, detail)) => bail!("a machine could not be given back: {code} {name} {detail}"),
-            Err(_gone) => self.leave(),
+            Err(_gone) => drop(self.leave()),
         }
         Ok(())
     }
@@ -178,7 +207,7 @@ impl Training {
             ServerFrame::Live(live) => {
                 self.seen.lives += 1;
                 self.seen.told_stale += u64::from(i64::from(live.age_ms) > STALE_MS);
-                self.seen.invented += u64::from(!self.gateway.has_numbered(self.machine, live.seq));
+                self.seen.shown.live(live);
                 let before = self.newest.insert(live.source, live.seq);
                 self.seen.backwards += u64::from(before.is_some_and(|before| before >= live.seq));
                 if let Some(numbered) = self.gateway.numbered_at(self.machine, live.seq) {
@@ -204,7 +233,7 @@ impl Training {
                 joined.events.iter().for_each(|event| self.note(&event.body));
             }
             // Told to go: at once, so that the session is not cut.
-            ServerFrame::Move(_) => self.leave(),
+            ServerFrame::Move(_) => drop(self.leave()),
             ServerFrame::Reset(reset) => self.compare(&reset.snapshot),
             ServerFrame::Event(event) => self.note(&event.body),
             ServerFrame::Error(error) if !self.released && error.code == ErrorCode::NoSuchRoom.code() && self.asks_again() => (),
@@ -216,6 +245,8 @@ impl Training {
 
     fn note(&mut self, body: &EventBody) {
         match body {
+            EventBody::Source(source) => self.seen.shown.source(source),
+            EventBody::Rep(_) | EventBody::Set(_) => self.seen.lifted += 1,
             EventBody::Sealed { workout, totals, .. } if *workout == self.workout => self.seen.sealed = Some(*totals),
             EventBody::Released { machine, fence, reason } if *machine == self.machine && !self.released => {
                 self.seen.moved.push(format!("{machine} was released under fence {fence}: {reason:?}"));
@@ -226,6 +257,10 @@ impl Training {
 
     /// After a break the claim, its fence and its workout must be what they were.
     fn compare(&mut self, snapshot: &Snapshot) {
+        if let Snapshot::Workout(workout) = snapshot {
+            self.seen.shown.begin(&workout.sources);
+            self.seen.shown.ring(&workout.ring);
+        }
         if self.released {
             return;
         }
@@ -242,6 +277,13 @@ impl Training {
             }
             _ => (),
         }
+    }
+}
+
+/// Waits until there is no network; a floor that is gone takes it from nobody.
+pub(in crate::scenario) async fn offline(online: &mut watch::Receiver<bool>) {
+    if online.wait_for(|online| !online).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

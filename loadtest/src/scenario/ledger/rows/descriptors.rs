@@ -29,6 +29,7 @@ pub(in crate::scenario::ledger) const ROW: Row = Row {
     stores: &[Store::Postgres],
     runs: RANDOM_RUNS,
     lasts: Duration::from_secs(10),
+    alone: true,
     run: |case| Box::pin(run(case)),
 };
 

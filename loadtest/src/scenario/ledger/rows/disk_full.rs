@@ -2,7 +2,6 @@
 //!
 //! `FAULTS` row 10: nothing that was told to be stored is lost, accepting stops once the queue is full, sources hear of it, `/health` says so.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -24,6 +23,7 @@ pub(in crate::scenario::ledger) const ROW: Row = Row {
     stores: &[Store::Postgres, Store::Sqlite],
     runs: LONG_RUNS,
     lasts: Duration::from_secs(36),
+    alone: true,
     run: |case| Box::pin(run(case)),
 };
 
@@ -50,7 +50,7 @@ async fn run(case: Case) -> anyhow::Result<Found> {
     let mut ground = Ground::open(&case, load).await?;
     ground.begin();
     sleep(Duration::from_millis(1_000 + case.dice().below(1_000))).await;
-    ground.floor.away.store(true, Ordering::Relaxed);
+    ground.floor.set_away(true);
     disk.fill().await?;
     full::watch(&mut ground, &case, case.time(FULL)).await;
     disk.empty()?;
@@ -63,7 +63,7 @@ async fn run(case: Case) -> anyhow::Result<Found> {
             postgres.run().await?;
         }
     }
-    ground.floor.away.store(false, Ordering::Relaxed);
+    ground.floor.set_away(false);
     ground.caught_up(emptied).await;
     ground.finish().await
 }

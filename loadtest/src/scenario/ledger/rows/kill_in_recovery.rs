@@ -21,6 +21,7 @@ pub(in crate::scenario::ledger) const ROW: Row = Row {
     stores: &[Store::Postgres, Store::Sqlite],
     runs: RANDOM_RUNS,
     lasts: Duration::from_secs(8),
+    alone: false,
     run: |case| Box::pin(run(case)),
 };
 
@@ -30,9 +31,11 @@ async fn run(case: Case) -> anyhow::Result<Found> {
     ground.begin();
     sleep(Duration::from_micros(dice.below(1_500_000))).await;
     ground.bench.child()?.kill().await?;
-    for _ in 0..KILLS {
+    for start in 1..=KILLS {
         ground.bench.child()?.spawn()?;
         sleep(Duration::from_micros(dice.below(RECOVERS.as_micros() as u64))).await;
+        let ended = ground.bench.child()?.ended()?;
+        ground.found.require(ended.is_none(), || format!("start {start} ended by itself with {ended:?}"));
         ground.bench.child()?.kill().await?;
     }
     let started = Instant::now();

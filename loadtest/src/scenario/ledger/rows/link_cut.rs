@@ -27,6 +27,7 @@ pub(in crate::scenario::ledger) const ROW: Row = Row {
     stores: &[Store::Postgres],
     runs: LONG_RUNS,
     lasts: Duration::from_secs(50),
+    alone: true,
     run: |case| Box::pin(run(case)),
 };
 

@@ -1,6 +1,5 @@
 //! The database is slow beyond reason: somebody holds a lock on it for a minute. Live goes on, memory stays bounded, nothing is lost.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -20,6 +19,7 @@ pub(in crate::scenario::ledger) const ROW: Row = Row {
     stores: &[Store::Postgres, Store::Sqlite],
     runs: LONG_RUNS,
     lasts: Duration::from_secs(66),
+    alone: true,
     run: |case| Box::pin(run(case)),
 };
 
@@ -32,7 +32,7 @@ async fn run(case: Case) -> anyhow::Result<Found> {
     let mut ground = Ground::open(&case, load).await?;
     ground.begin();
     sleep(Duration::from_millis(1_000 + case.dice().below(1_000))).await;
-    ground.floor.away.store(true, Ordering::Relaxed);
+    ground.floor.set_away(true);
     match postgres {
         Some(url) => {
             let mut connection = sqlx::PgConnection::connect(&url).await.context("could not connect to lock")?;
@@ -49,7 +49,7 @@ async fn run(case: Case) -> anyhow::Result<Found> {
             connection.execute("rollback").await.context("could not unlock")?;
         }
     }
-    ground.floor.away.store(false, Ordering::Relaxed);
+    ground.floor.set_away(false);
     ground.caught_up(Instant::now()).await;
     ground.finish().await
 }

@@ -18,6 +18,7 @@ mod postgres_stop;
 mod sigterm;
 mod slow_reader;
 mod tokens;
+mod viewers_cut;
 
 use super::row::Row;
 
@@ -36,6 +37,7 @@ pub(super) const ALL: &[Row] = &[
     link_cut::ROW,
     link_lossy::ROW,
     clock_skew::ROW,
+    viewers_cut::ROW,
     slow_reader::ROW,
     flood::ROW,
     tokens::EXPIRED,

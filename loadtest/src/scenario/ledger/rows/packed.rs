@@ -16,6 +16,7 @@ pub(in crate::scenario::ledger) const ROW: Row = Row {
     stores: &[Store::Postgres, Store::Sqlite],
     runs: LONG_RUNS,
     lasts: Duration::from_secs(5),
+    alone: false,
     run: |case| Box::pin(run(case)),
 };
 

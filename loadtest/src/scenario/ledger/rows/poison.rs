@@ -35,6 +35,7 @@ pub(in crate::scenario::ledger) const ROW: Row = Row {
     stores: &[Store::Postgres, Store::Sqlite],
     runs: RANDOM_RUNS,
     lasts: Duration::from_secs(6),
+    alone: false,
     run: |case| Box::pin(run(case)),
 };
 

@@ -1,6 +1,5 @@
 //! Postgres goes as if the power went (`pg_ctl stop -m immediate`), stays away, and comes back. Live goes on meanwhile.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -18,6 +17,7 @@ pub(in crate::scenario::ledger) const SHORT: Row = Row {
     stores: &[Store::Postgres],
     runs: LONG_RUNS,
     lasts: Duration::from_secs(18),
+    alone: true,
     run: |case| Box::pin(run(case, Duration::from_secs(10))),
 };
 
@@ -27,6 +27,7 @@ pub(in crate::scenario::ledger) const LONG: Row = Row {
     stores: &[Store::Postgres],
     runs: LONG_RUNS,
     lasts: Duration::from_secs(38),
+    alone: true,
     run: |case| Box::pin(run(case, Duration::from_secs(30))),
 };
 
@@ -38,11 +39,11 @@ async fn run(case: Case, away: Duration) -> anyhow::Result<Found> {
     ground.begin();
     let at = Duration::from_micros(case.dice().below(case.time(AROUND).as_micros() as u64));
     sleep(Duration::from_secs(1) + at).await;
-    ground.floor.away.store(true, Ordering::Relaxed);
+    ground.floor.set_away(true);
     case.postgres().await?.stop_immediate().await?;
     sleep(away).await;
     case.postgres().await?.run().await?;
-    ground.floor.away.store(false, Ordering::Relaxed);
+    ground.floor.set_away(false);
     ground.caught_up(Instant::now()).await;
     ground.finish().await
 }

@@ -19,6 +19,7 @@ pub(in crate::scenario::ledger) const ROW: Row = Row {
     stores: &[Store::Postgres],
     runs: RANDOM_RUNS,
     lasts: Duration::from_secs(12),
+    alone: false,
     run: |case| Box::pin(run(case)),
 };
 

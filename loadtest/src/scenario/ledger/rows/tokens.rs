@@ -27,6 +27,7 @@ pub(in crate::scenario::ledger) const EXPIRED: Row = Row {
     stores: &[Store::Postgres],
     runs: RANDOM_RUNS,
     lasts: Duration::from_secs(8),
+    alone: false,
     run: |case| Box::pin(expired(case)),
 };
 
@@ -36,6 +37,7 @@ pub(in crate::scenario::ledger) const REVOKED: Row = Row {
     stores: &[Store::Postgres],
     runs: RANDOM_RUNS,
     lasts: Duration::from_secs(6),
+    alone: false,
     run: |case| Box::pin(revoked(case)),
 };
 
