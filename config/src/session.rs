@@ -23,7 +23,7 @@ pub struct Session {
     /// Deadline of a write.
     #[serde(deserialize_with = "unit::span")]
     pub write_timeout: Duration,
-    /// Bytes that may wait for one peer.
+    /// Bytes that may wait for one peer, with the memory around each frame.
     #[serde(deserialize_with = "unit::size")]
     pub outbox_bytes: usize,
     /// Bytes the kernel may hold for one peer.

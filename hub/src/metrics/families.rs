@@ -147,7 +147,7 @@ counters! {
 gauges! {
     Sessions Gauge "spotter_sessions" "role" "Sessions that stand";
     ActiveUsers Gauge "active_users" "" "Subjects with at least one session";
-    QueuedBytes Gauge "spotter_queued_bytes" "" "Bytes that wait in outboxes";
+    QueuedBytes Gauge "spotter_queued_bytes" "" "Memory of what waits in outboxes";
     ShardInbox Gauge "spotter_shard_inbox" "shard" "Inputs that wait in a shard's inbox";
     Gyms Gauge "spotter_gyms" "" "Gyms that this node steps";
     RecorderRows Gauge "spotter_recorder_queue_rows" "" "Rows that wait for the store";

@@ -1,7 +1,8 @@
 //! One peer's outgoing frames.
 //!
 //! In: prepared frames from shards and from the peer's own read loop. Out: the write loop of that peer's socket. Lanes in the order of the
-//! delivery classes: safety first, then events, then live values. Bounded in bytes, together with what the writer holds.
+//! delivery classes: safety first, then events, then live values. Bounded in bytes, together with what the writer holds: those of the frames and the
+//! memory around them ([`held`]), since of small frames that is the larger part.
 //! - Safety and event frames are never dropped: a peer that cannot take them is closed `Slow` and resumes.
 //! - A live frame replaces the unsent one of its key, and where it does not fit the oldest live frame makes room: old values are worth nothing.
 //! - A frame of changes goes the same way, but then the outbox is torn: what the frame alone told must be told again.
@@ -20,11 +21,23 @@ pub(crate) const TAKE_FRAMES_MAX: usize = 64;
 /// A lane that grew past this many frames gives its memory back once it is empty.
 const IDLE_FRAMES_MAX: usize = 8;
 
+/// Memory that a frame takes beside its bytes: its place in a lane (32 bytes; a lane doubles, so that there may be two for each frame, and a third while
+/// it moves), and the count of who shares it (32).
+const FRAME_BYTES: usize = 128;
+/// The allocator rounds up by at most this part of what was asked for.
+const ROUNDED_PART: usize = 8;
+
+/// Bytes that are held for a waiting frame of so many bytes, at most.
+#[must_use]
+pub(super) const fn held(frame_bytes: usize) -> usize {
+    frame_bytes + frame_bytes / ROUNDED_PART + FRAME_BYTES
+}
+
 /// The outbox is over its bound and nothing in it may be dropped: close the peer `Slow`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the outbox holds {queued_bytes} bytes and its bound is {bytes_max}")]
 pub struct Full {
-    /// Bytes queued.
+    /// Bytes held.
     pub queued_bytes: usize,
     /// The bound.
     pub bytes_max: usize,
@@ -84,13 +97,13 @@ impl Outbox {
     pub fn push(&mut self, lane: Lane, frame: Bytes) -> Result<Wake, Full> {
         match lane {
             Lane::Safety => {
-                self.make_room(frame.len())?;
-                self.queued_bytes += frame.len();
+                self.make_room(held(frame.len()))?;
+                self.queued_bytes += held(frame.len());
                 self.safety.push_back(frame);
             }
             Lane::Event => {
-                self.make_room(frame.len())?;
-                self.queued_bytes += frame.len();
+                self.make_room(held(frame.len()))?;
+                self.queued_bytes += held(frame.len());
                 self.event.push_back(frame);
             }
             Lane::Live { key } => self.push_live(Value { key, frame, is_changes: false }),
@@ -99,7 +112,7 @@ impl Outbox {
         Ok(if std::mem::replace(&mut self.wake_promised, true) { Wake::Promised } else { Wake::Needed })
     }
 
-    /// Bytes waiting here and in the writer's hands.
+    /// Bytes held here and in the writer's hands.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.queued_bytes + self.taken_bytes
@@ -131,24 +144,26 @@ impl Outbox {
     pub fn take(&mut self, writing: &mut VecDeque<Bytes>) {
         self.wake_promised = false;
         self.taken_bytes = 0;
+        let mut taken = 0;
         while writing.len() < TAKE_FRAMES_MAX {
             let next = match self.safety.front().or_else(|| self.event.front()).or_else(|| self.live.front().map(|value| &value.frame)) {
-                Some(next) if writing.is_empty() || self.taken_bytes + next.len() <= TAKE_BYTES_MAX => next.len(),
+                Some(next) if writing.is_empty() || taken + next.len() <= TAKE_BYTES_MAX => next.len(),
                 _ => break,
             };
             let frame =
                 self.safety.pop_front().or_else(|| self.event.pop_front()).or_else(|| self.live.pop_front().map(|value| value.frame));
             writing.extend(frame);
-            self.taken_bytes += next;
-            self.queued_bytes -= next;
+            taken += next;
+            self.taken_bytes += held(next);
+            self.queued_bytes -= held(next);
         }
         self.give_back();
     }
 
     fn push_live(&mut self, value: Value) {
-        let len = value.frame.len();
+        let bytes = held(value.frame.len());
         if let Some(unsent) = self.live.iter_mut().find(|unsent| unsent.key == value.key) {
-            self.queued_bytes = self.queued_bytes - unsent.frame.len() + len;
+            self.queued_bytes = self.queued_bytes - held(unsent.frame.len()) + bytes;
             self.torn |= unsent.is_changes;
             *unsent = value;
             self.dropped_live += 1;
@@ -156,23 +171,23 @@ impl Outbox {
             self.make_room(0).ok();
             return;
         }
-        if self.make_room(len).is_err() {
+        if self.make_room(bytes).is_err() {
             // Full of what may not be dropped: this value goes, a newer one will come.
             self.dropped_live += 1;
             self.torn |= value.is_changes;
             return;
         }
-        self.queued_bytes += len;
+        self.queued_bytes += bytes;
         self.live.push_back(value);
     }
 
-    /// Drops the oldest live values until `len` bytes fit. A frame larger than the bound passes alone: it was made within the wire's limits.
-    fn make_room(&mut self, len: usize) -> Result<(), Full> {
-        while self.bytes() > 0 && self.bytes() + len > self.bytes_max {
+    /// Drops the oldest live values until `bytes` more fit. A frame larger than the bound passes alone: it was made within the wire's limits.
+    fn make_room(&mut self, bytes: usize) -> Result<(), Full> {
+        while self.bytes() > 0 && self.bytes() + bytes > self.bytes_max {
             let Some(oldest) = self.live.pop_front() else {
                 return Err(Full { queued_bytes: self.bytes(), bytes_max: self.bytes_max });
             };
-            self.queued_bytes -= oldest.frame.len();
+            self.queued_bytes -= held(oldest.frame.len());
             self.dropped_live += 1;
             self.torn |= oldest.is_changes;
         }
@@ -230,65 +245,80 @@ mod tests {
         for (key, len) in [(1, 10), (2, 20), (1, 11)] {
             outbox.push(Lane::Live { key }, frame(len)).unwrap();
         }
-        assert_eq!(outbox.bytes(), 31);
+        assert_eq!(outbox.bytes(), held(11) + held(20));
         assert_eq!(drain(&mut outbox), [11, 20]);
         assert_eq!(outbox.take_dropped(), 1);
     }
 
     #[test]
     fn changes_that_never_left_are_to_be_told_again_and_values_are_not() {
-        let mut outbox = Outbox::new(100);
-        outbox.push(Lane::Live { key: 1 }, frame(10)).unwrap();
-        outbox.push(Lane::Live { key: 1 }, frame(10)).unwrap();
-        outbox.push(Lane::Changes { key: 2 }, frame(10)).unwrap();
+        let mut outbox = Outbox::new(1300);
+        outbox.push(Lane::Live { key: 1 }, frame(100)).unwrap();
+        outbox.push(Lane::Live { key: 1 }, frame(100)).unwrap();
+        outbox.push(Lane::Changes { key: 2 }, frame(100)).unwrap();
         assert!(!outbox.take_torn(), "nothing of the changes is lost yet");
-        outbox.push(Lane::Changes { key: 2 }, frame(10)).unwrap();
+        outbox.push(Lane::Changes { key: 2 }, frame(100)).unwrap();
         assert!(outbox.take_torn() && !outbox.take_torn(), "the first were replaced");
-        outbox.push(Lane::Event, frame(95)).unwrap();
+        outbox.push(Lane::Event, frame(950)).unwrap();
         assert!(outbox.take_torn(), "the second made room for an event");
-        outbox.push(Lane::Changes { key: 2 }, frame(40)).unwrap();
+        outbox.push(Lane::Changes { key: 2 }, frame(400)).unwrap();
         assert!(outbox.take_torn(), "the third did not fit");
-        assert_eq!(drain(&mut outbox), [95]);
+        assert_eq!(drain(&mut outbox), [950]);
     }
 
     #[test]
     fn live_values_make_room_for_events_and_events_for_nobody() {
-        let mut outbox = Outbox::new(100);
-        outbox.push(Lane::Live { key: 1 }, frame(60)).unwrap();
-        outbox.push(Lane::Event, frame(90)).unwrap();
-        assert_eq!(outbox.push(Lane::Event, frame(11)), Err(Full { queued_bytes: 90, bytes_max: 100 }));
-        outbox.push(Lane::Live { key: 2 }, frame(11)).unwrap();
-        assert_eq!(drain(&mut outbox), [90]);
+        let mut outbox = Outbox::new(1300);
+        outbox.push(Lane::Live { key: 1 }, frame(600)).unwrap();
+        outbox.push(Lane::Event, frame(900)).unwrap();
+        assert_eq!(outbox.push(Lane::Event, frame(110)), Err(Full { queued_bytes: held(900), bytes_max: 1300 }));
+        outbox.push(Lane::Live { key: 2 }, frame(110)).unwrap();
+        assert_eq!(drain(&mut outbox), [900]);
     }
 
     #[test]
     fn a_value_that_grew_does_not_pass_the_bound() {
-        let mut outbox = Outbox::new(100);
-        outbox.push(Lane::Event, frame(60)).unwrap();
-        outbox.push(Lane::Live { key: 1 }, frame(20)).unwrap();
-        outbox.push(Lane::Live { key: 1 }, frame(50)).unwrap();
-        assert_eq!((outbox.bytes(), drain(&mut outbox)), (60, vec![60]));
+        let mut outbox = Outbox::new(1300);
+        outbox.push(Lane::Event, frame(600)).unwrap();
+        outbox.push(Lane::Live { key: 1 }, frame(200)).unwrap();
+        outbox.push(Lane::Live { key: 1 }, frame(500)).unwrap();
+        assert_eq!((outbox.bytes(), drain(&mut outbox)), (held(600), vec![600]));
     }
 
     #[test]
     fn what_the_writer_holds_counts_until_it_comes_back_for_more() {
-        let mut outbox = Outbox::new(100);
-        outbox.push(Lane::Event, frame(80)).unwrap();
+        let mut outbox = Outbox::new(1300);
+        outbox.push(Lane::Event, frame(800)).unwrap();
         let mut writing = VecDeque::new();
         outbox.take(&mut writing);
-        assert!(outbox.push(Lane::Event, frame(30)).is_err());
+        assert!(outbox.push(Lane::Event, frame(300)).is_err());
         writing.clear();
         outbox.take(&mut writing);
-        outbox.push(Lane::Event, frame(30)).unwrap();
+        outbox.push(Lane::Event, frame(300)).unwrap();
     }
 
     #[test]
     fn only_the_first_push_after_a_look_asks_for_a_wake() {
-        let mut outbox = Outbox::new(100);
+        let mut outbox = Outbox::new(1000);
         assert_eq!(outbox.push(Lane::Event, frame(1)), Ok(Wake::Needed));
         assert_eq!(outbox.push(Lane::Event, frame(1)), Ok(Wake::Promised));
         outbox.take(&mut VecDeque::new());
         assert_eq!(outbox.push(Lane::Event, frame(1)), Ok(Wake::Needed));
+    }
+
+    #[test]
+    fn small_frames_take_no_more_memory_than_is_counted() {
+        for len in [1, 90, 400] {
+            let mut outbox = Outbox::new(256 * 1024);
+            let mut frames = 0;
+            while outbox.push(Lane::Event, frame(len)).is_ok() {
+                frames += 1;
+            }
+            // The places of the lane, those of the half that it grew from, and the frames as the allocator rounds them.
+            let places = (outbox.event.capacity() + outbox.event.capacity() / 2) * size_of::<Bytes>();
+            let memory = places + frames * (len.next_multiple_of(16) + 32);
+            assert!(memory <= 256 * 1024, "{frames} frames of {len} bytes take {memory}");
+        }
     }
 
     proptest! {

@@ -266,6 +266,7 @@ mod tests {
     use room::Now;
     use uuid::Uuid;
 
+    use super::super::outbox::held;
     use super::*;
 
     const DEADLINES: Deadlines = Deadlines { heartbeat_ms: 25_000, grace_ms: 10_000, write_ms: 8_000 };
@@ -288,7 +289,7 @@ mod tests {
         assert_eq!(peer.lock().bytes(), 0);
         peer.look(at(26_000), DEADLINES);
         peer.look(at(27_000), DEADLINES);
-        assert_eq!(peer.lock().bytes(), 2);
+        assert_eq!(peer.lock().bytes(), held(2));
         assert_eq!(peer.closing(), None);
         peer.look(at(36_000), DEADLINES);
         assert_eq!(peer.closing(), Some(CloseReason::Silent));
@@ -301,7 +302,7 @@ mod tests {
         peer.heard(27_000);
         peer.look(at(40_000), DEADLINES);
         peer.look(at(52_000), DEADLINES);
-        assert_eq!(peer.lock().bytes(), 4);
+        assert_eq!(peer.lock().bytes(), 2 * held(2));
         assert_eq!(peer.closing(), None);
     }
 

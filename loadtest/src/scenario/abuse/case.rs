@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 use super::stage::{Growth, Stage};
 use super::witness::{Seen, Witness};
 
-/// Growth for one socket that said who it is.
-pub(super) const KIB_PER_ATTACKER: u64 = 2 * 1024;
+/// Growth for one socket that said who it is: 2 MB.
+pub(super) const KIB_PER_ATTACKER: u64 = 2_000_000 / 1024;
+/// Growth for one socket that does not read: what a slow peer may hold.
+pub(super) const KIB_PER_SLOW: u64 = 1024;
 /// Growth for one socket that did not.
 pub(super) const KIB_PER_STRANGER: u64 = 8;
 /// The process moves by this much without any attacker: pools, the write-ahead log of the store, threads.

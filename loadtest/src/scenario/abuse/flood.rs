@@ -7,7 +7,7 @@ use protocol::wire::Encoding;
 use protocol::{ClientFrame, RoomName};
 use tokio::net::TcpSocket;
 
-use super::case::{Case, End, KIB_PER_ATTACKER, at_once};
+use super::case::{Case, End, KIB_PER_ATTACKER, KIB_PER_SLOW, at_once};
 use super::rude::{Rude, frame, message};
 use super::stage::Stage;
 
@@ -17,8 +17,6 @@ const TOO_FAST: &[&str] = &["4202 too_fast"];
 const MESSAGES: u64 = 300_000;
 /// Of them in one write.
 const AT_ONCE: u64 = 500;
-/// Questions that a gateway may ask at once (`limits.gateway_frames_burst`), and some room.
-const BURST: u32 = 18_000;
 /// Connections made and reset.
 const RESETS: usize = 2_000;
 
@@ -42,8 +40,7 @@ pub(super) fn cases() -> Vec<Case> {
             // The close frame may stand behind what the kernel holds.
             ends: &["4001 slow", "4003 write_timeout", "cut"],
             within: |_| Duration::from_secs(13),
-            // The outbox counts bytes of frames; small ones take about as much again around them.
-            kib_per_socket: KIB_PER_ATTACKER,
+            kib_per_socket: KIB_PER_SLOW,
             attack: |stage| Box::pin(never_reads(stage)),
         },
     ]
@@ -113,10 +110,8 @@ async fn never_reads(stage: &Stage) -> anyhow::Result<Vec<End>> {
         if !matches!(tokio::time::timeout(Duration::from_secs(5), write).await, Ok(Ok(()))) {
             break;
         }
-        // Within the burst as fast as it goes, then within the rate.
-        if req > BURST {
-            tokio::time::sleep(Duration::from_millis(150)).await;
-        }
+        // Within the rate: one attacker, not one after the other.
+        tokio::time::sleep(Duration::from_millis(150)).await;
         if stage.closed_slow().await? > before {
             break;
         }
