@@ -6,6 +6,7 @@ pub mod accept;
 pub mod address;
 pub mod caps;
 pub mod echo;
+mod head;
 pub mod http;
 pub mod pages;
 pub mod proxy;

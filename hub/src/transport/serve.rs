@@ -1,7 +1,7 @@
 //! One connection from its first byte: PROXY header, TLS, HTTP/1, perhaps a WebSocket.
 //!
 //! In: an accepted TCP connection with a place under the caps. Out: HTTP answers from the router, or a session. Every step has a deadline. HTTP is a stage:
-//! when it ends in an upgrade, the socket is taken out of hyper and everything of that stage is dropped before the session begins, because hyper's
+//! it begins when the head of a request is there (`head.rs`), and when it ends in an upgrade, the socket is taken out of hyper and everything of that stage is dropped before the session begins, because hyper's
 //! upgraded connection would keep its 8 KiB buffer for as long as the session lives.
 
 use std::convert::Infallible;
@@ -29,7 +29,7 @@ use super::caps::Place;
 use super::stream::Stream;
 use super::tls::Tls;
 use super::upgrade::{self, Agreed};
-use super::{echo, proxy};
+use super::{echo, head, proxy};
 use crate::hub::Hub;
 use crate::session::Handshake;
 
@@ -78,6 +78,8 @@ pub async fn connection(front: Arc<Front>, mut tcp: TcpStream, peer: IpAddr, pla
     let hub = front.hub.clone();
     let Some(peer) = Box::pin(speaks_for(&hub, &mut tcp, peer)).await else { return };
     let Some(stream) = Box::pin(secure(&front, tcp)).await else { return };
+    let first = timeout(hub.config.listen.header_timeout, head::read(stream, HEAD_BYTES_MAX, HEADERS_MAX));
+    let Ok(Some(stream)) = Box::pin(first).await else { return };
     // Boxed, so that the task of a session is as small as a session.
     let Some((stream, begun, upgrading)) = Box::pin(http(front, stream, peer)).await else { return };
     begin(hub, stream, begun, upgrading, place).await;
@@ -134,7 +136,7 @@ async fn secure(front: &Front, tcp: TcpStream) -> Option<Stream> {
 }
 
 /// Answers requests until the connection ends or becomes a WebSocket.
-async fn http(front: Arc<Front>, stream: Stream, peer: IpAddr) -> Option<(Stream, Bytes, (Becomes, IpAddr))> {
+async fn http(front: Arc<Front>, stream: head::Opened, peer: IpAddr) -> Option<(Stream, Bytes, (Becomes, IpAddr))> {
     let listen = &front.hub.config.listen;
     let upgrading = Arc::new(Mutex::new(None));
     let desk = Desk { front: front.clone(), peer, upgrading: upgrading.clone() };
@@ -154,9 +156,10 @@ async fn http(front: Arc<Front>, stream: Stream, peer: IpAddr) -> Option<(Stream
     served.ok()?;
     let Upgrading { upgrade, becomes, address } = upgrading.lock().unwrap_or_else(PoisonError::into_inner).take()?;
     let upgraded = timeout(listen.header_timeout, upgrade).await.ok()?.ok()?;
-    let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
+    let parts = upgraded.downcast::<TokioIo<head::Opened>>().ok()?;
+    let (stream, left) = parts.io.into_inner().into_parts();
     // A copy of its own size: `read_buf` would keep hyper's whole buffer alive.
-    Some((parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf), (becomes, address)))
+    Some((stream, Bytes::from([&parts.read_buf[..], &left[..]].concat()), (becomes, address)))
 }
 
 impl Service<Request<Incoming>> for Desk {

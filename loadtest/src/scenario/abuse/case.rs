@@ -11,12 +11,15 @@ use serde_json::{Value, json};
 
 use super::stage::{Growth, Stage};
 use super::witness::{Seen, Witness};
+use crate::bench::Latency;
 
-/// Growth for one socket that said who it is: 2 MB.
+/// Growth for one socket that said who it is and sends as much as it may, a body: 2 MB.
 pub(super) const KIB_PER_ATTACKER: u64 = 2_000_000 / 1024;
 /// Growth for one socket that does not read: what a slow peer may hold.
 pub(super) const KIB_PER_SLOW: u64 = 1024;
-/// Growth for one socket that did not.
+/// Growth for one that said who it is and sends what is refused: a message of 64 KiB, read and put together.
+pub(super) const KIB_PER_SENDER: u64 = 256;
+/// Growth for one socket that did not say who it is.
 pub(super) const KIB_PER_STRANGER: u64 = 8;
 /// The process moves by this much without any attacker: pools, the write-ahead log of the store, threads.
 const NOISE_KIB: u64 = 768;
@@ -48,9 +51,18 @@ pub(super) struct Case {
     pub(super) ends: &'static [&'static str],
     /// And so soon, by the hub's settings.
     pub(super) within: fn(&Stage) -> Duration,
-    /// KiB that the process may grow by for each socket.
-    pub(super) kib_per_socket: u64,
+    /// What the process may grow by.
+    pub(super) kib: Kib,
     pub(super) attack: Attack,
+}
+
+/// Growth that a case may cause, KiB.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kib {
+    /// So much for each of its sockets, which stand at the same time.
+    Each(u64),
+    /// So much in all: its sockets come one after another, and what one took serves the next.
+    OneByOne(u64),
 }
 
 /// At once: nothing has to run out first.
@@ -72,7 +84,7 @@ pub(super) struct Verdict {
     pub(super) growth: Growth,
     pub(super) within: Duration,
     pub(super) seen: Seen,
-    /// What an honest client's echo may take at p99.
+    /// What an honest client's echo, and a live value, may take at p99.
     pub(super) echo_max: Duration,
     /// From dialling to an answered ping, for a client that came in the middle of it.
     pub(super) fresh: Duration,
@@ -127,13 +139,17 @@ impl Verdict {
 
     /// Growth that the case may cause in all.
     pub(super) fn kib_max(&self) -> u64 {
-        self.case.kib_per_socket * self.sockets as u64 + NOISE_KIB
+        NOISE_KIB
+            + match self.case.kib {
+                Kib::Each(kib) => kib * self.sockets as u64,
+                Kib::OneByOne(kib) => kib,
+            }
     }
 
+    /// Echoes came back, readings reached their viewer, and somebody new came in, all in time.
     pub(super) fn served(&self) -> bool {
-        self.seen.echo.count() > 0
-            && Duration::from_micros(self.seen.echo.quantile_us(0.99)) <= self.echo_max
-            && self.fresh <= 2 * self.echo_max
+        let in_time = |heard: &Latency| heard.count() > 0 && Duration::from_micros(heard.quantile_us(0.99)) <= self.echo_max;
+        in_time(&self.seen.echo) && in_time(&self.seen.live) && self.fresh <= 2 * self.echo_max
     }
 
     /// Whether everything held.
@@ -144,7 +160,7 @@ impl Verdict {
     /// One line for a person.
     pub(super) fn line(&self) -> String {
         format!(
-            "{} {}: {} x {} sockets closed with {} after {:.2} to {:.2} s (within {:.0} s), grew {} KiB (at most {}), kernel {} KiB; echo p99 {} us of {}, a fresh client {:.0} ms",
+            "{} {}: {} x {} sockets closed with {} after {:.2} to {:.2} s (within {:.0} s), grew {} KiB (at most {}), kernel {} KiB; echo p99 {} us of {}, live p99 {} us of {}, a fresh client {:.0} ms",
             if self.holds() { "ok" } else { "FAILED" },
             self.case.name,
             self.rounds,
@@ -158,6 +174,8 @@ impl Verdict {
             self.growth.kernel_kib,
             self.seen.echo.quantile_us(0.99),
             self.seen.echo.count(),
+            self.seen.live.quantile_us(0.99),
+            self.seen.live.count(),
             self.fresh.as_secs_f64() * 1000.0,
         )
     }
@@ -170,5 +188,44 @@ impl Verdict {
             "growth_kib_max": self.kib_max(), "kernel_kib": self.growth.kernel_kib, "echo_p99_us": self.seen.echo.quantile_us(0.99),
             "live_p99_us": self.seen.live.quantile_us(0.99), "fresh_ms": self.fresh.as_millis() as u64,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(live: &[u64], closed_with: &str) -> Verdict {
+        let attack: Attack = |_| Box::pin(async { Ok(Vec::new()) });
+        let case = Case { family: "f", name: "n", ends: &["4200 malformed"], within: at_once, kib: Kib::OneByOne(8), attack };
+        let mut seen = Seen::default();
+        seen.echo.add(Duration::from_millis(1));
+        live.iter().for_each(|&ms| seen.live.add(Duration::from_millis(ms)));
+        Verdict {
+            case,
+            sockets: 47,
+            rounds: 1,
+            closed_with: vec![closed_with.to_owned()],
+            first: Duration::ZERO,
+            last: Duration::ZERO,
+            growth: Growth::default(),
+            within: Duration::from_secs(2),
+            seen,
+            echo_max: Duration::from_millis(250),
+            fresh: Duration::from_millis(5),
+        }
+    }
+
+    #[test]
+    fn a_hub_that_echoes_and_tells_no_reading_serves_nobody() {
+        assert!(verdict(&[2], "4200 malformed").holds());
+        assert!(!verdict(&[], "4200 malformed").holds(), "no live value arrived");
+        assert!(!verdict(&[900], "4200 malformed").holds(), "it arrived late");
+        assert!(!verdict(&[2], "cut").holds(), "closed without its reason");
+    }
+
+    #[test]
+    fn sockets_one_after_another_are_not_allowed_the_memory_of_all() {
+        assert_eq!(verdict(&[2], "cut").kib_max(), NOISE_KIB + 8);
     }
 }

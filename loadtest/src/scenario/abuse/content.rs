@@ -2,7 +2,7 @@
 
 use protocol::wire::Encoding;
 
-use super::case::{Case, End, KIB_PER_ATTACKER, at_once};
+use super::case::{Case, End, KIB_PER_SENDER, Kib, at_once};
 use super::frames::{each, each_in};
 use super::rude::{TEXT, frame, message};
 use super::stage::Stage;
@@ -15,7 +15,7 @@ const KINDS: std::ops::RangeInclusive<u8> = 1..=39;
 const DEEP: usize = 60_000;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, attack| Case { family: FAMILY, name, ends: MALFORMED, within: at_once, kib_per_socket: KIB_PER_ATTACKER, attack };
+    let case = |name, attack| Case { family: FAMILY, name, ends: MALFORMED, within: at_once, kib: Kib::OneByOne(KIB_PER_SENDER), attack };
     vec![
         case("60,000 arrays in each other, MessagePack", |stage| Box::pin(each(stage, nested_msgpack()))),
         case("60,000 arrays or objects in each other, JSON", |stage| Box::pin(each_in(stage, Encoding::Json, nested_json()))),

@@ -7,21 +7,27 @@ use futures_util::future::try_join_all;
 use protocol::frame::Role;
 use protocol::wire::Encoding;
 
-use super::case::{Case, End, KIB_PER_ATTACKER, KIB_PER_STRANGER, at_once};
+use super::case::{Case, End, KIB_PER_ATTACKER, KIB_PER_STRANGER, Kib, at_once};
 use super::rude::{Rude, upgrade_request};
 use super::stage::Stage;
 
 const FAMILY: &str = "door";
-/// Sockets of a slow attack.
-const SLOW: usize = 60;
+/// Growth for one socket whose request is with the router: somebody who said who they are, but has hyper's buffer.
+const KIB_PER_REQUEST: u64 = 16;
+/// Growth for one that was welcomed and does nothing: the budget of an idle session.
+const KIB_PER_GUEST: u64 = 6;
+/// Addresses of a slow attack, and sockets of each: fewer than the cap.
+const SLOW_ADDRESSES: usize = 20;
+const SLOW: usize = 50;
 /// Sockets from one address.
 const CROWD: usize = 1_000;
 /// Sockets being opened at once.
 const DIALS: usize = 32;
 
 pub(super) fn cases() -> Vec<Case> {
-    let slow = |name, attack| Case { family: FAMILY, name, ends: &["cut", "408"], within: header_time, kib_per_socket: 16, attack };
-    let fast = |name, ends, attack| Case { family: FAMILY, name, ends, within: at_once, kib_per_socket: KIB_PER_ATTACKER, attack };
+    let slow =
+        |name, attack| Case { family: FAMILY, name, ends: &["cut", "408"], within: header_time, kib: Kib::Each(KIB_PER_STRANGER), attack };
+    let fast = |name, ends, attack| Case { family: FAMILY, name, ends, within: at_once, kib: Kib::OneByOne(KIB_PER_STRANGER), attack };
     vec![
         slow("connects and says nothing", |stage| Box::pin(slowly(stage, b"", Duration::ZERO))),
         slow("half a request, then silence", |stage| Box::pin(slowly(stage, b"GET /v1/ws HTTP/1.1\r\nHost: hub\r\nConn", Duration::ZERO))),
@@ -33,14 +39,14 @@ pub(super) fn cases() -> Vec<Case> {
         fast("a foreign Origin", &["403"], |stage| Box::pin(asks(stage, "Origin: https://evil.example\r\n"))),
         fast("no HTTP at all", &["400", "cut"], |stage| Box::pin(raw(stage, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"))),
         fast("a subprotocol header of 12 KB of commas", &["400", "101"], |stage| Box::pin(commas(stage))),
-        fast("a body over the limit", &["413", "401"], |stage| Box::pin(body(stage))),
+        Case { kib: Kib::OneByOne(KIB_PER_ATTACKER), ..fast("a body over the limit", &["413"], |stage| Box::pin(body(stage))) },
         Case {
             family: FAMILY,
             name: "a body that never comes",
             ends: &["503"],
             // Not of the settings: a request has 30 s.
             within: |_| Duration::from_secs(32),
-            kib_per_socket: 16,
+            kib: Kib::Each(KIB_PER_REQUEST),
             attack: |stage| Box::pin(no_body(stage)),
         },
         Case {
@@ -48,7 +54,7 @@ pub(super) fn cases() -> Vec<Case> {
             name: "a thousand sockets from one address",
             ends: &["held", "429"],
             within: at_once,
-            kib_per_socket: KIB_PER_STRANGER,
+            kib: Kib::Each(KIB_PER_STRANGER),
             attack: |stage| Box::pin(crowd(stage)),
         },
         Case {
@@ -56,7 +62,7 @@ pub(super) fn cases() -> Vec<Case> {
             name: "a thousand devices behind one address, each with its own token",
             ends: &["welcome"],
             within: |_| Duration::from_secs(10),
-            kib_per_socket: 12,
+            kib: Kib::Each(KIB_PER_GUEST),
             attack: |stage| Box::pin(gym(stage)),
         },
     ]
@@ -68,8 +74,8 @@ fn header_time(stage: &Stage) -> Duration {
 
 /// Many sockets that say the beginning and then a byte every pause, or nothing.
 async fn slowly(stage: &Stage, begin: &'static [u8], pause: Duration) -> anyhow::Result<Vec<End>> {
-    let (from, within) = (stage.fresh_address(), header_time(stage));
-    let one = async || {
+    let within = header_time(stage);
+    let one = async |from: Ipv4Addr| {
         let rude = Rude::dial(stage, from).await?;
         let next = |number| match number {
             0 => Some(begin.to_vec()),
@@ -78,7 +84,8 @@ async fn slowly(stage: &Stage, begin: &'static [u8], pause: Duration) -> anyhow:
         };
         anyhow::Ok(rude.says_on(within, pause, next).await)
     };
-    try_join_all((0..SLOW).map(|_| one())).await
+    let froms = (0..SLOW_ADDRESSES).flat_map(|_| std::iter::repeat_n(stage.fresh_address(), SLOW));
+    try_join_all(froms.map(one)).await
 }
 
 async fn headers(stage: &Stage, count: usize, bytes: usize) -> anyhow::Result<Vec<End>> {

@@ -7,7 +7,7 @@ use protocol::wire::Encoding;
 use protocol::{ClientFrame, RoomName};
 use tokio::net::TcpSocket;
 
-use super::case::{Case, End, KIB_PER_ATTACKER, KIB_PER_SLOW, at_once};
+use super::case::{Case, End, KIB_PER_SENDER, KIB_PER_SLOW, KIB_PER_STRANGER, Kib, at_once};
 use super::rude::{Rude, frame, message};
 use super::stage::Stage;
 
@@ -21,7 +21,7 @@ const AT_ONCE: u64 = 500;
 const RESETS: usize = 2_000;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, ends, attack| Case { family: FAMILY, name, ends, within: at_once, kib_per_socket: KIB_PER_ATTACKER, attack };
+    let case = |name, ends, attack| Case { family: FAMILY, name, ends, within: at_once, kib: Kib::OneByOne(KIB_PER_SENDER), attack };
     vec![
         case("300,000 messages from one client", TOO_FAST, |stage| Box::pin(messages(stage))),
         case("300,000 pings from one client", TOO_FAST, |stage| Box::pin(flood(stage, Role::Operator, frame(0x89, 0, b"")))),
@@ -31,7 +31,7 @@ pub(super) fn cases() -> Vec<Case> {
             name: "2,000 connections made and reset",
             ends: &["reset"],
             within: |_| Duration::from_secs(10),
-            kib_per_socket: 1,
+            kib: Kib::OneByOne(KIB_PER_STRANGER),
             attack: |stage| Box::pin(resets(stage)),
         },
         Case {
@@ -40,7 +40,7 @@ pub(super) fn cases() -> Vec<Case> {
             // The close frame may stand behind what the kernel holds.
             ends: &["4001 slow", "4003 write_timeout", "cut"],
             within: |_| Duration::from_secs(13),
-            kib_per_socket: KIB_PER_SLOW,
+            kib: Kib::Each(KIB_PER_SLOW),
             attack: |stage| Box::pin(never_reads(stage)),
         },
     ]
@@ -119,5 +119,9 @@ async fn never_reads(stage: &Stage) -> anyhow::Result<Vec<End>> {
     let after = began.elapsed();
     let mut end = rude.says(b"", Duration::from_secs(2)).await;
     end.after = after;
+    // A cut says nothing: the hub's own count says that it was for not reading.
+    if stage.closed_slow().await? == before {
+        end.how = format!("{}, and not for reading slowly", end.how);
+    }
     Ok(vec![end])
 }

@@ -6,7 +6,7 @@ use protocol::frame::Role;
 use protocol::limits::MESSAGE_BYTES_MAX;
 use protocol::wire::Encoding;
 
-use super::case::{Case, End, KIB_PER_ATTACKER, at_once};
+use super::case::{Case, End, KIB_PER_SENDER, Kib, at_once};
 use super::rude::{BINARY, Rude, TEXT, frame};
 use super::stage::Stage;
 
@@ -19,7 +19,7 @@ const FRAGMENTS: u64 = 120_000;
 const AT_ONCE: u64 = 1_000;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, ends, attack| Case { family: FAMILY, name, ends, within: at_once, kib_per_socket: KIB_PER_ATTACKER, attack };
+    let case = |name, ends, attack| Case { family: FAMILY, name, ends, within: at_once, kib: Kib::OneByOne(KIB_PER_SENDER), attack };
     vec![
         case("a frame one byte over the limit", TOO_BIG, |stage| {
             Box::pin(each(stage, vec![frame(BINARY, MESSAGE_BYTES_MAX as u64 + 1, &[0; MESSAGE_BYTES_MAX + 1])]))
@@ -56,7 +56,7 @@ pub(super) fn cases() -> Vec<Case> {
             ends: &["4002 silent"],
             // The wheel looks once a second; the grace begins at the look after the heartbeat.
             within: |stage| stage.times.silent + Duration::from_secs(3),
-            kib_per_socket: KIB_PER_ATTACKER,
+            kib: Kib::OneByOne(KIB_PER_SENDER),
             attack: |stage| Box::pin(half(stage)),
         },
     ]

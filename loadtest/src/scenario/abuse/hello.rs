@@ -10,7 +10,7 @@ use protocol::wire::Encoding;
 use protocol::{ClientFrame, ServerFrame};
 use uuid::Uuid;
 
-use super::case::{Case, End, KIB_PER_ATTACKER, KIB_PER_STRANGER, at_once};
+use super::case::{Case, End, KIB_PER_STRANGER, Kib, at_once};
 use super::rude::{BINARY, Rude, frame, message};
 use super::stage::Stage;
 use crate::peer::{Options, Peer};
@@ -21,21 +21,21 @@ const ADDRESSES: usize = 20;
 const EACH: usize = 50;
 
 pub(super) fn cases() -> Vec<Case> {
-    let slow = |name, kib_per_socket, attack| Case {
+    let slow = |name, attack| Case {
         family: FAMILY,
         name,
         ends: &["4103 hello_timeout"],
         within: |stage| stage.times.hello + Duration::from_secs(2),
-        kib_per_socket,
+        kib: Kib::Each(KIB_PER_STRANGER),
         attack,
     };
-    let fast = |name, ends, attack| Case { family: FAMILY, name, ends, within: at_once, kib_per_socket: KIB_PER_ATTACKER, attack };
+    let fast = |name, ends, attack| Case { family: FAMILY, name, ends, within: at_once, kib: Kib::OneByOne(KIB_PER_STRANGER), attack };
     vec![
-        slow("a thousand that upgrade and say nothing", KIB_PER_STRANGER, |stage| Box::pin(strangers(stage, Vec::new))),
-        slow("a thousand that announce a large hello and send a byte", KIB_PER_STRANGER, |stage| {
+        slow("a thousand that upgrade and say nothing", |stage| Box::pin(strangers(stage, Vec::new))),
+        slow("a thousand that announce a large hello and send a byte", |stage| {
             Box::pin(strangers(stage, || frame(BINARY, HELLO_BYTES_MAX as u64, b"x")))
         }),
-        slow("a hello of which one byte comes now and then", KIB_PER_STRANGER, |stage| Box::pin(dribble(stage))),
+        slow("a hello of which one byte comes now and then", |stage| Box::pin(dribble(stage))),
         fast("another frame before hello", &["4204 hello_expected"], |stage| {
             Box::pin(says(stage, message(&ClientFrame::from(Ping { n: 1 }).to_bytes(Encoding::MessagePack))))
         }),

@@ -26,7 +26,8 @@ fn between(document: &str, table: &str) -> Option<String> {
 }
 
 fn table(verdicts: &[Verdict], quiet: &Seen, seen: &Seen) -> String {
-    let mut out = String::from(
+    let mut out = measured();
+    out.push_str(
         "| case | sockets | closed with | after, s | within, s | grew, KiB | at most, KiB | echo p99, ms | fresh client, ms |\n|---|--:|---|--:|--:|--:|--:|--:|--:|\n",
     );
     let mut family = "";
@@ -65,9 +66,25 @@ fn table(verdicts: &[Verdict], quiet: &Seen, seen: &Seen) -> String {
     out
 }
 
+/// By what it was measured: a table says itself how far it can be believed.
+fn measured() -> String {
+    let build = if cfg!(debug_assertions) { "a debug build (no measurement)" } else { "a release build" };
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZeroUsize::get);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split_whitespace().next().unwrap_or("unknown");
+    format!("Written by {build} of version {} on {cores} cores; load average of the last minute {load}.\n\n", env!("CARGO_PKG_VERSION"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_says_what_it_was_measured_with() {
+        let table = table(&[], &Seen::default(), &Seen::default());
+        assert!(table.starts_with("Written by a debug build (no measurement) of version ") || !cfg!(debug_assertions), "{table}");
+        assert!(table.contains("\n\n| case |"), "{table}");
+    }
 
     #[test]
     fn only_what_is_between_the_marks_changes() {
