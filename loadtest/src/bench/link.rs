@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -78,25 +79,24 @@ async fn accept(listener: TcpListener, target: String, state: watch::Receiver<St
     }
 }
 
-async fn pass(near: TcpStream, target: String, state: watch::Receiver<State>) {
+/// Whatever ends it, both ends are reset: no FIN is ever sent.
+async fn pass(mut near: TcpStream, target: String, state: watch::Receiver<State>) {
     let cuts = state.borrow().cuts;
+    let mut watched = state.clone();
     let through = async {
+        // Where the socket is gone already there is nothing to reset.
+        drop(near.set_zero_linger());
         open(&mut state.clone()).await;
-        let Ok(far) = TcpStream::connect(&target).await else { return reset(near, None) };
-        let (mut near_in, mut near_out) = near.into_split();
-        let (mut far_in, mut far_out) = far.into_split();
+        let Ok(mut far) = TcpStream::connect(&target).await else { return };
+        drop(far.set_zero_linger());
+        let ((near_in, near_out), (far_in, far_out)) = (near.split(), far.split());
         tokio::select! {
-            () = copy(&mut near_in, &mut far_out, state.clone()) => (),
-            () = copy(&mut far_in, &mut near_out, state.clone()) => (),
-        }
-        if let (Ok(near), Ok(far)) = (near_in.reunite(near_out), far_in.reunite(far_out)) {
-            reset(near, Some(far));
+            () = copy(near_in, far_out, state.clone()) => (),
+            () = copy(far_in, near_out, state.clone()) => (),
         }
     };
-    let mut watched = state.clone();
     tokio::select! {
         () = through => (),
-        // The halves are dropped where they are: the kernel ends both connections.
         _ = watched.wait_for(|now| now.cuts > cuts) => (),
     }
 }
@@ -108,7 +108,7 @@ async fn open(state: &mut watch::Receiver<State>) {
 }
 
 /// Copies until an end is gone; what was read while the link fell silent waits.
-async fn copy(from: &mut tokio::net::tcp::OwnedReadHalf, to: &mut tokio::net::tcp::OwnedWriteHalf, mut state: watch::Receiver<State>) {
+async fn copy(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut state: watch::Receiver<State>) {
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         open(&mut state).await;
@@ -118,12 +118,5 @@ async fn copy(from: &mut tokio::net::tcp::OwnedReadHalf, to: &mut tokio::net::tc
         if read == 0 || to.write_all(&chunk[..read]).await.is_err() {
             return;
         }
-    }
-}
-
-fn reset(near: TcpStream, far: Option<TcpStream>) {
-    for stream in [Some(near), far].into_iter().flatten() {
-        // Where the socket is gone already there is nothing to reset.
-        drop(stream.set_zero_linger());
     }
 }

@@ -2,12 +2,15 @@
 
 use anyhow::{Context as _, bail};
 use protocol::frame::{MachineKind, Role};
-use protocol::{GatewayId, GymId, MachineId, MemberId, TeamId};
+use protocol::text::Text;
+use protocol::{GatewayId, GymId, MachineId, MemberId, Reading, TeamId, WorkoutId};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Bench;
 use crate::device::{Device, DeviceKey};
+use crate::gateway::{Expected, Said};
 
 /// Things in one request; the API takes bulk in bounded bodies.
 const BULK: usize = 500;
@@ -141,6 +144,30 @@ impl World {
         Ok(answer["closed"].as_u64().unwrap_or_default())
     }
 
+    /// All readings of a workout, as the API tells them to an operator's backend, whether they lie raw or packed.
+    ///
+    /// # Errors
+    /// What the API answered.
+    pub async fn samples(&self, bench: &Bench, workout: WorkoutId) -> anyhow::Result<Vec<Expected>> {
+        let (mut samples, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let mut url = format!("{}/v1/workouts/{workout}/samples?limit=5000", bench.http());
+            if let Some(after) = &after {
+                url = format!("{url}&after={after}");
+            }
+            let answer =
+                bench.client().get(&url).bearer_auth(&self.service).send().await.with_context(|| format!("could not reach {url}"))?;
+            let (status, text) = (answer.status(), answer.text().await.unwrap_or_default());
+            anyhow::ensure!(status.is_success(), "GET {url} answered {status}: {text}");
+            let page: SamplePage = serde_json::from_str(&text).context("samples are no JSON")?;
+            samples.extend(page.samples.into_iter().map(Expected::from));
+            after = page.next;
+            if after.is_none() {
+                return Ok(samples);
+            }
+        }
+    }
+
     async fn put(&self, bench: &Bench, what: &str, items: &Value) -> anyhow::Result<()> {
         let url = format!("{}/v1/{what}", bench.http());
         let request = bench.client().put(&url).bearer_auth(&self.service).json(&json!({ "items": items }));
@@ -152,5 +179,34 @@ impl World {
             bail!("PUT {url} answered {status}: {text}");
         }
         Ok(())
+    }
+}
+
+/// A page of samples as the API tells them.
+#[derive(Deserialize)]
+struct SamplePage {
+    samples: Vec<ToldSample>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ToldSample {
+    source: ToldSource,
+    boot: u32,
+    seq: u32,
+    dev_ms: i64,
+    reading: Reading,
+}
+
+#[derive(Deserialize)]
+struct ToldSource {
+    machine: MachineId,
+    sensor: String,
+}
+
+impl From<ToldSample> for Expected {
+    fn from(told: ToldSample) -> Self {
+        let ToldSample { source, boot, seq, dev_ms, reading } = told;
+        Self { machine: source.machine, sensor: Text::cut(&source.sensor), boot, seq, absorbed: 0, dev_ms, said: Said::Reading(reading) }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use protocol::WorkoutId;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -19,7 +20,7 @@ use super::found::Found;
 use super::row::Case;
 use super::watcher::{Watched, operator, watch};
 use crate::bench::{Bench, Link, Wants};
-use crate::gateway::{Gateway, Mischief, SimGateway};
+use crate::gateway::{Checksum, Gateway, Mischief, Said, SimGateway};
 use crate::peer::Options;
 use crate::scenario::replay::floor::{Floor, FloorPlan, MISCHIEF};
 use crate::scenario::replay::phone::{Seen, Training};
@@ -243,7 +244,7 @@ impl Ground {
     }
 
     /// Waits until every reading lies packed, sends the old buffers again, and counts.
-    async fn replay_after_packing(&mut self, found: &mut Found) -> anyhow::Result<()> {
+    async fn replay_after_packing(&mut self, found: &mut Found, workouts: &[WorkoutId]) -> anyhow::Result<()> {
         const RAW: &str = "select count(*) from samples";
         const PACKED: &str = "select cast(coalesce(sum(samples), 0) as bigint) from packed";
         let (database, began) = (self.bench.database().await?, Instant::now());
@@ -252,17 +253,37 @@ impl Ground {
             sleep(LOOK_EVERY * 10).await;
         }
         let packed = database.count(PACKED).await?;
+        self.read_packed(found, workouts).await?;
         self.send_buffers_again().await?;
         let (raw, again) = (database.count(RAW).await?, database.count(PACKED).await?);
         let quarantined = database.count("select count(*) from quarantine").await?;
         found.figures.append(&mut self.found.figures);
         found.set("packed", packed);
         found.duplicate += raw.unsigned_abs() + (again - packed).unsigned_abs();
-        let rows = found.rows;
-        found.require(packed == rows as i64, || format!("{packed} readings lie packed, of {rows}"));
+        let readings = self.floor.expected().iter().filter(|row| matches!(row.said, Said::Reading(_))).count() as i64;
+        found.require(packed == readings, || format!("{packed} readings lie packed, of {readings}"));
         found.require(raw == 0, || format!("{raw} readings that lie packed were stored again"));
         found.require(again == packed, || format!("{again} readings lie packed, {packed} before the old buffers came"));
         found.require(quarantined == 0, || format!("{quarantined} readings that lie packed are in quarantine"));
+        Ok(())
+    }
+
+    /// Reads every workout over HTTP: what lies packed is what was numbered, value by value.
+    async fn read_packed(&self, found: &mut Found, workouts: &[WorkoutId]) -> anyhow::Result<()> {
+        let mut told = Vec::new();
+        for workout in workouts {
+            told.extend(self.floor.world.samples(&self.bench, *workout).await?);
+        }
+        let (wanted, read) = (Checksum::of(&self.floor.expected()), Checksum::of(&told));
+        let ((absent, differ), (strange, _)) = (wanted.beyond(&read), read.beyond(&wanted));
+        found.set("read_packed", told.len());
+        found.lost += absent.len() as u64;
+        found.duplicate += (told.len() - read.count()) as u64;
+        found.ghost += (strange.len() + differ.len()) as u64;
+        found.require(absent.is_empty() && differ.is_empty() && strange.is_empty() && told.len() == read.count(), || {
+            let (absent, differ, strange) = (absent.len(), differ.len(), strange.len());
+            format!("of what lies packed {absent} readings are not read, {differ} with other content, {strange} that nobody sent")
+        });
         Ok(())
     }
 
@@ -310,10 +331,11 @@ impl Ground {
         while let Some(watcher) = self.watchers.join_next().await {
             watched.push(watcher?);
         }
+        let workouts: Vec<WorkoutId> = seen.iter().filter_map(|phone| phone.workout).collect();
         let mut found = std::mem::take(&mut self.found);
         audit::audit(&self.bench, &self.floor, &self.poisoned, &seen, &watched, &mut found, self.measures).await?;
         if self.replay_packed {
-            self.replay_after_packing(&mut found).await?;
+            self.replay_after_packing(&mut found, &workouts).await?;
         }
         let panics = self.bench.log().lines().filter(|line| line.contains(PANICKED)).count();
         found.require(panics == 0, || format!("the hub's log tells of {panics} panics"));

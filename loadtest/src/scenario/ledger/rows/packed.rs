@@ -1,4 +1,5 @@
-//! Old buffers come again when the readings lie packed: each workout is sealed, its rows become columns, and every gateway sends all that it ever
+//! Old buffers come again when the readings lie packed: each workout is sealed, its rows become columns, which are read
+//! over HTTP and held against what was numbered, and every gateway sends all that it ever
 //! numbered as if it had never heard that it is stored. It is refused as stored; nothing stands twice, raw or packed.
 
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Phones that ask for one snapshot after another and read none, beside everybody else. Each is cut with its reason, and nobody else notices.
+//! Phones that ask for one snapshot after another and read none, beside everybody else. Each is cut with its reason, and nobody else loses anything
+//! (how late values come then is what `loadtest slow` measures).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -80,7 +81,7 @@ async fn run(case: Case) -> anyhow::Result<Found> {
         sleep(ASK_EVERY).await;
     }
     ground.found.set("cut_ms", cut.as_millis() as u64);
-    ground.found.set("outbox_bytes_each", most / READERS as u64);
+    ground.found.set("outbox_bytes_mean", most / READERS as u64);
     ground.found.require(grown.is_empty() && cut <= CUT_WITHIN, || {
         format!("{} readers that do not read were not cut, the others {cut:?} after the kernel took no more", grown.len())
     });
