@@ -33,6 +33,9 @@ pub enum BackupError {
     /// Something is in the way.
     #[error("{0} exists already: it is not overwritten")]
     Exists(PathBuf),
+    /// A log of a store that is gone: SQLite would play it into whatever comes under the store's name.
+    #[error("{0} exists already: it is left of another store and would be played into this one; move it away too")]
+    Log(PathBuf),
     /// A statement.
     #[error("the store could not be copied")]
     Copy(#[source] StoreError),
@@ -151,21 +154,39 @@ fn beside(file: &Path) -> PathBuf {
     file.with_file_name(name)
 }
 
+/// What SQLite keeps beside a file and reads together with it.
+fn logs_of(file: &Path) -> impl Iterator<Item = PathBuf> {
+    ["-wal", "-shm", "-journal"].into_iter().map(|suffix| {
+        let mut name = file.file_name().unwrap_or_default().to_owned();
+        name.push(suffix);
+        file.with_file_name(name)
+    })
+}
+
 fn refuse_existing(file: &Path) -> Result<(), BackupError> {
-    if file.exists() { Err(BackupError::Exists(file.to_owned())) } else { Ok(()) }
+    if file.exists() {
+        return Err(BackupError::Exists(file.to_owned()));
+    }
+    logs_of(file).find(|log| log.exists()).map_or(Ok(()), |log| Err(BackupError::Log(log)))
 }
 
 /// What an earlier run that was cut left behind.
 fn remove_leftover(partial: &Path) -> Result<(), BackupError> {
-    match std::fs::remove_file(partial) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(BackupError::File { path: partial.to_owned(), source }),
-        _ => Ok(()),
+    for file in logs_of(partial).chain([partial.to_owned()]) {
+        match std::fs::remove_file(&file) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(BackupError::File { path: file, source }),
+            _ => {}
+        }
     }
+    Ok(())
 }
 
-/// On the disk first, then under its name.
+/// On the disk first, then under its name. Whole: nothing of it is in a log that would stay behind.
 fn publish(partial: &Path, file: &Path) -> Result<u64, BackupError> {
     let failed = |source| BackupError::File { path: file.to_owned(), source };
+    if let Some(log) = logs_of(partial).find(|log| log.metadata().is_ok_and(|about| about.len() > 0)) {
+        return Err(BackupError::Damaged(format!("{} was not brought into it", log.display())));
+    }
     let written = std::fs::File::open(partial).map_err(failed)?;
     written.sync_all().map_err(failed)?;
     std::fs::rename(partial, file).map_err(failed)?;

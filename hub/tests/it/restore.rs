@@ -57,9 +57,19 @@ async fn a_backup_comes_back_and_the_gateways_fill_what_it_missed() {
     drop(hub);
     let (ok, words) = store(folder.path(), &["restore", &name]);
     assert!(!ok && words.contains("exists already"), "a store that is there is never overwritten: {words}");
-    for file in ["spotter.db", "spotter.db-wal", "spotter.db-shm"] {
-        std::fs::remove_file(folder.path().join(file)).or_else(|_| if file == "spotter.db" { Err(()) } else { Ok(()) }).expect("lost");
+    // Of a hub that was killed, only the file itself is moved away: what is in its log belongs to what is gone.
+    std::fs::remove_file(folder.path().join("spotter.db")).expect("lost");
+    let log = folder.path().join("spotter.db-wal");
+    std::fs::write(&log, b"frames of the store that is gone").expect("written");
+    let (ok, words) = store(folder.path(), &["restore", &name]);
+    assert!(!ok && words.contains("spotter.db-wal exists already"), "a log is never played into a restored store: {words}");
+    for log in [log, folder.path().join("spotter.db-shm")] {
+        if log.exists() {
+            std::fs::remove_file(log).expect("moved away too");
+        }
     }
+    // Nor is what an earlier restore that was cut left behind.
+    std::fs::write(folder.path().join("spotter.db.partial-wal"), b"frames of a restore that was cut").expect("written");
     let (ok, words) = store(folder.path(), &["restore", &name]);
     let place = folder.path().join("spotter.db").display().to_string();
     assert!(ok && words.contains(&format!("the store {place} is back")), "it says where it put the store: {words}");

@@ -117,6 +117,18 @@ impl Db {
         }
     }
 
+    /// A connection of its own for what takes long: the client waits so long for each statement, and so does the server. None in SQLite.
+    pub(crate) async fn patient(&self, operation: &'static str, patience: Duration) -> Result<Option<Wire>, StoreError> {
+        match self {
+            Self::Sqlite { .. } => Ok(None),
+            Self::Postgres { pool, deadline } => {
+                let options = (*pool.connect_options()).clone();
+                let wire = Address::Postgres(options).wire(*deadline, patience).await;
+                wire.map(Some).map_err(|error| StoreError::from_sqlx(operation, error))
+            }
+        }
+    }
+
     /// Waits for open questions and closes all connections.
     pub(crate) async fn close(&self) {
         match self {

@@ -40,11 +40,12 @@ use crate::error::StoreError;
 #[derive(Clone)]
 pub struct Store {
     pub(crate) db: Db,
+    scrubs: std::sync::Arc<scrub::Scrubs>,
 }
 
 impl Store {
-    pub(crate) const fn new(db: Db) -> Self {
-        Self { db }
+    pub(crate) fn new(db: Db) -> Self {
+        Self { db, scrubs: std::sync::Arc::default() }
     }
 
     /// Asks the database for a sign of life.

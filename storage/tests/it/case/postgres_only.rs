@@ -21,7 +21,40 @@ pub(crate) async fn all(server: &Server) {
     let bench = Bench::postgres(server, "cut_connections").await;
     cut_connections_lose_nothing(&bench).await;
     bench.remove(server).await;
+    let bench = Bench::postgres(server, "scrubs").await;
+    a_scrub_takes_its_time_and_names_what_is_left(&bench).await;
+    bench.remove(server).await;
     super::transfer::there_and_back(server).await;
+}
+
+/// Statements of the store may take no longer than 200 ms here; one table is held by somebody for longer, one is large.
+async fn a_scrub_takes_its_time_and_names_what_is_left(bench: &Bench) {
+    use sqlx::{Connection as _, Executor as _};
+    let mut options = bench.options();
+    options.query_deadline = Duration::from_millis(200);
+    let house = House::open(options).await;
+    bench.sql("alter table quarantine alter column content set storage external").await;
+    let large = "insert into quarantine (boot, seq, code, detail, content, fingerprint, received_at_ms) select 0, i, 0, '',
+         convert_to((select string_agg(md5(random()::text), '') from generate_series(1, 300)), 'UTF8'), i, 0 from generate_series(1, 8000) i";
+    bench.sql(large).await;
+    let size = bench.number("select pg_total_relation_size('quarantine')").await;
+    assert!(size > 64 * 1024 * 1024, "{size} bytes");
+    let mut holder = sqlx::PgConnection::connect(&bench.url).await.unwrap();
+    // Held by a transaction with no snapshot: nothing old is seen by it.
+    holder.execute("begin; lock table board_scores in access share mode").await.unwrap();
+    let asked: Vec<_> = (0..4)
+        .map(|_| {
+            let store = house.store.clone();
+            tokio::spawn(async move { store.scrub().await.unwrap() })
+        })
+        .collect();
+    for scrub in asked {
+        let left = scrub.await.unwrap();
+        assert!(left.contains(&"quarantine".to_owned()) && left.contains(&"board_scores".to_owned()), "{left:?}");
+        assert!(!left.contains(&"packed".to_owned()), "the others are clean: {left:?}");
+    }
+    drop(holder);
+    house.close().await;
 }
 
 async fn months_are_partitions(bench: &Bench) {
