@@ -2,7 +2,7 @@
 //!
 //! In: what the gym's workouts add up to, names that may be shown, heart-rate zones, time. Out: the stages and entries as events, the whole top of the board once
 //! a tick where it changed, and facts for the store: from where a workout counted, and what it came to. A workout counts from the
-//! moment the board runs and it is seen on one of its machines, until it is sealed or the board is over. Its sums are the workout's
+//! moment the board runs and it is seen on one of its machines, while it is on them, until it is sealed or the board is over. Its sums are the workout's
 //! own, so a reading that comes twice counts once. After a restart a workout shows no less than before only when it is
 //! sealed: until then its sums begin anew, as in its own room. Does not know machines, claims or consent: the gym does.
 
@@ -28,12 +28,38 @@ const ZONES_PERCENT: [i64; 4] = [60, 70, 80, 90];
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Part {
     member: MemberId,
-    /// What the workout had before it counted.
+    /// What the workout had before it counted, and what it did elsewhere since.
     base: u32,
+    /// What the workout had when it was heard last.
+    seen: u32,
+    /// On one of the board's machines, when it was heard last on any.
+    is_here: bool,
+    /// Counted before this memory was made: what it did elsewhere is not known.
+    is_restored: bool,
     score: u32,
     /// Heard since this memory was made: its score is worth keeping.
     is_heard: bool,
     is_settled: bool,
+}
+
+impl Part {
+    const fn new(member: MemberId, base: u32, seen: u32) -> Self {
+        Self { member, base, seen, is_here: true, is_restored: false, score: 0, is_heard: true, is_settled: false }
+    }
+
+    /// What came since the last look is of where it was then.
+    fn hear(&mut self, done: &Done, so_far: u32) {
+        let came = so_far.saturating_sub(std::mem::replace(&mut self.seen, so_far));
+        // A restored one that is sealed elsewhere has no better sum than all of it.
+        if self.is_here || done.is_whole || (self.is_restored && done.is_sealed) {
+            let score = so_far.saturating_sub(self.base);
+            self.score = if done.is_sealed { score } else { score.max(self.score) };
+        } else {
+            self.base = self.base.saturating_add(came);
+        }
+        self.is_here = done.is_here.unwrap_or(self.is_here);
+        self.is_heard = true;
+    }
 }
 
 /// A member on the board.
@@ -51,6 +77,10 @@ pub(crate) struct Done {
     pub(crate) workout: WorkoutId,
     pub(crate) member: MemberId,
     pub(crate) started_at_ms: i64,
+    /// Whether its machine is one of the board's; none while it is on no machine.
+    pub(crate) is_here: Option<bool>,
+    /// Whether it was on no other machine than the board's.
+    pub(crate) is_whole: bool,
     /// Sealed: its totals are the store's.
     pub(crate) is_sealed: bool,
     pub(crate) totals: Totals,
@@ -77,7 +107,9 @@ impl Board {
             Self { record, head, stage, parts: BTreeMap::new(), entries: BTreeMap::new(), told: Vec::new(), next_mono_ms: now.mono_ms };
         for BoardPart { workout, member, base, score, name } in parts {
             if board.enter(member) {
-                let part = Part { member, base, score: score.unwrap_or(0), is_heard: false, is_settled: score.is_some() };
+                let settled = (score.unwrap_or(0), score.is_some());
+                let part =
+                    Part { is_restored: true, score: settled.0, is_heard: false, is_settled: settled.1, ..Part::new(member, base, 0) };
                 board.parts.insert(workout, part);
                 board.entries.get_mut(&member).into_iter().for_each(|entry| entry.name.clone_from(&name));
             }
@@ -119,22 +151,21 @@ impl Board {
         now.at_ms >= self.record.ends_at_ms.saturating_add(STAYS_MS)
     }
 
-    /// Takes what a workout adds up to now. One that began before the board counts from what it has when it is first seen.
+    /// Takes what a workout adds up to now. One that began before the board, or on a machine that is not the board's, counts from what it has
+    /// when it is first seen; what it does on other machines later does not count either.
     pub(crate) fn counts(&mut self, turn: &mut Turn<'_>, done: &Done) {
         let so_far = amount(self.record.metric, &done.totals);
         if !self.parts.contains_key(&done.workout) {
             if !self.enter(done.member) {
                 return;
             }
-            let base = if done.started_at_ms < self.record.starts_at_ms { so_far } else { 0 };
-            let part = Part { member: done.member, base, score: 0, is_heard: true, is_settled: false };
+            let is_all = done.is_whole && done.started_at_ms >= self.record.starts_at_ms;
+            let part = Part::new(done.member, if is_all { 0 } else { so_far }, so_far);
             turn.persist(self.fact(done.workout, &part, None));
             self.parts.insert(done.workout, part);
         }
         let Some(part) = self.parts.get_mut(&done.workout).filter(|part| !part.is_settled) else { return };
-        let score = so_far.saturating_sub(part.base);
-        part.score = if done.is_sealed { score } else { score.max(part.score) };
-        part.is_heard = true;
+        part.hear(done, so_far);
         if done.is_sealed {
             self.settle(turn, done.workout);
         }
@@ -329,6 +360,44 @@ mod tests {
         assert_eq!(zone(150, 0), 0);
     }
 
+    #[test]
+    fn only_what_was_done_on_the_boards_machines_counts() {
+        let (mut draw, mut out) = (Draw::new([1; 32], 1, 0, 1), Vec::new());
+        let mut board = board(&mut draw);
+        let mut turn = Turn { now: Now { at_ms: 10, mono_ms: 10 }, draw: &mut draw, out: &mut out };
+        let (member, workout) = (MemberId(Uuid::from_u128(1)), WorkoutId(Uuid::from_u128(2)));
+        // 900 on a treadmill after the class began, then to the class bike, off it and onto it again, and sealed elsewhere.
+        for (is_here, energy_kcal, is_sealed, score) in [
+            (Some(true), 900, false, 0),
+            (Some(true), 950, false, 50),
+            (Some(false), 960, false, 60),
+            (Some(false), 1_500, false, 60),
+            (None, 1_600, false, 60),
+            (Some(true), 1_700, false, 60),
+            (Some(true), 1_710, false, 70),
+            (Some(false), 1_715, false, 75),
+            (None, 1_800, true, 75),
+        ] {
+            let totals = Totals { energy_kcal, ..Totals::default() };
+            board.counts(&mut turn, &Done { workout, member, started_at_ms: 5, is_here, is_whole: false, is_sealed, totals });
+            assert_eq!(board.parts[&workout].score, score, "at {energy_kcal}");
+        }
+        assert!(board.parts[&workout].is_settled);
+    }
+
+    #[test]
+    fn a_workout_that_was_nowhere_else_counts_whole_and_late_readings_with_it() {
+        let (mut draw, mut out) = (Draw::new([1; 32], 1, 0, 1), Vec::new());
+        let mut board = board(&mut draw);
+        let mut turn = Turn { now: Now { at_ms: 10, mono_ms: 10 }, draw: &mut draw, out: &mut out };
+        let (member, workout) = (MemberId(Uuid::from_u128(1)), WorkoutId(Uuid::from_u128(2)));
+        for (is_here, energy_kcal, is_sealed) in [(Some(true), 30, false), (Some(false), 40, false), (None, 90, false), (None, 80, true)] {
+            let totals = Totals { energy_kcal, ..Totals::default() };
+            board.counts(&mut turn, &Done { workout, member, started_at_ms: 5, is_here, is_whole: true, is_sealed, totals });
+            assert_eq!(i64::from(board.parts[&workout].score), energy_kcal);
+        }
+    }
+
     proptest! {
         /// Whatever workouts say in whatever order, the board is sorted, names only whom it may, and each score is the sum of the most that
         /// each of the member's workouts had.
@@ -344,7 +413,7 @@ mod tests {
                 // A workout is one member's.
                 let (member, workout) = (MemberId(Uuid::from_u128(who)), WorkoutId(Uuid::from_u128(who * 100 + which)));
                 let totals = Totals { energy_kcal, ..Totals::default() };
-                board.counts(&mut turn, &Done { workout, member, started_at_ms: 5, is_sealed: false, totals });
+                board.counts(&mut turn, &Done { workout, member, started_at_ms: 5, is_here: Some(true), is_whole: true, is_sealed: false, totals });
                 let most = best.entry((who, which)).or_default();
                 *most = (*most).max(energy_kcal as u32);
             }

@@ -339,6 +339,11 @@ impl Workout {
         self.alive_mono_ms
     }
 
+    /// Machines that it was on, as far as they said anything.
+    pub(crate) fn machines(&self) -> impl Iterator<Item = MachineId> {
+        self.stretches.iter().filter_map(|stretch| stretch.key.machine)
+    }
+
     /// Where it runs.
     #[must_use]
     pub const fn station(&self) -> Station {

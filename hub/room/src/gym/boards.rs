@@ -84,7 +84,10 @@ impl Gym {
             if board.wants(*id) && (board.has(*id) || board.takes(workout.station().machine)) {
                 let seed = workout.seed();
                 let (is_sealed, totals) = (workout.is_sealed(), workout.totals());
-                let done = Done { workout: *id, member: seed.member, started_at_ms: seed.started_at_ms, is_sealed, totals };
+                let is_here = workout.station().machine.map(|machine| board.takes(Some(machine)));
+                let is_whole = workout.machines().all(|machine| board.takes(Some(machine)));
+                let (member, started_at_ms) = (seed.member, seed.started_at_ms);
+                let done = Done { workout: *id, member, started_at_ms, is_here, is_whole, is_sealed, totals };
                 board.counts(turn, &done);
             }
         }
