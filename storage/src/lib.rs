@@ -27,6 +27,7 @@ mod writer;
 pub use backup::{BackupError, STARTS_AT_RESTORE, backup, place, restore, restored};
 pub use counters::{Counters, CountersNow};
 pub use error::{OpenError, StoreError};
+pub use history::is_time_zone;
 pub use import::{Import, Imported, Importer};
 pub use model::*;
 pub use open::{Storage, open};

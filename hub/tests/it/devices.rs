@@ -263,6 +263,9 @@ async fn a_new_key_replaces_the_old_after_the_overlap() {
     assert!(matches!(refused, Err(PeerError::Refused(code, ..)) if code == ErrorCode::ProofWrong.code()), "{refused:?}");
     let req = gateway.req();
     gateway.request(device.rotate(req, session, &next), req, told).await.expect("rotated");
+    let req = gateway.req();
+    let again = gateway.request(device.rotate(req, session, &DeviceKey::draw()), req, told).await;
+    assert!(matches!(again, Err(PeerError::Refused(code, ..)) if code == ErrorCode::TooFast.code()), "one a minute: {again:?}");
     gateway.close().await.expect("goodbye");
     let renewed = device.with_key(next);
     connect(&hub, &renewed).await.expect("the new key").close().await.expect("goodbye");

@@ -29,6 +29,7 @@ use crate::recorder::Shared;
 
 pub(crate) use self::days::other_days;
 pub(crate) use self::zone::Zone;
+pub use self::zone::is_time_zone;
 
 /// A step that worked is followed by a rest of at least this.
 const REST_MIN: Duration = Duration::from_millis(2);

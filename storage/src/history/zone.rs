@@ -9,6 +9,12 @@ use crate::writer::months::AT_MS;
 /// A gym's time zone; UTC where its name means nothing.
 pub(crate) struct Zone(TimeZone);
 
+/// Whether this is the IANA name of a time zone that days can be made by.
+#[must_use]
+pub fn is_time_zone(name: &str) -> bool {
+    TimeZone::get(name).is_ok_and(|zone| !zone.is_unknown())
+}
+
 impl Zone {
     /// The zone of an IANA name, such as `Europe/Rome`; the rules are in the binary.
     pub(crate) fn named(name: &str) -> Self {

@@ -23,6 +23,8 @@ use super::Identity;
 
 /// A device's session does not run out: it ends when the device is revoked. The largest integer that every JSON reader keeps.
 const NEVER_AT_MS: i64 = 9_007_199_254_740_991;
+/// A device has a next key at most so often: each stays in its record for good.
+const ROTATE_EVERY_MS: i64 = 60_000;
 /// Begins the URI in a client certificate's subject alternative names that names a device.
 const URI_PREFIX: &str = "spotter:device:";
 
@@ -96,13 +98,26 @@ pub struct Devices {
     known: DashMap<DeviceId, Arc<DeviceRecord>>,
     keys: DashMap<[u8; KEY_BYTES], DeviceId>,
     live: DashMap<DeviceId, Live>,
+    rotating: Arc<DashMap<DeviceId, ()>>,
+}
+
+/// A rotation under way; over when dropped.
+pub struct Rotating {
+    device: DeviceId,
+    all: Arc<DashMap<DeviceId, ()>>,
+}
+
+impl Drop for Rotating {
+    fn drop(&mut self) {
+        self.all.remove(&self.device);
+    }
 }
 
 impl Devices {
     /// No device yet.
     #[must_use]
     pub fn new(hub: HubId) -> Self {
-        Self { hub, known: DashMap::new(), keys: DashMap::new(), live: DashMap::new() }
+        Self { hub, known: DashMap::new(), keys: DashMap::new(), live: DashMap::new(), rotating: Arc::default() }
     }
 
     /// The installation that devices sign for.
@@ -127,6 +142,19 @@ impl Devices {
             }
         }
         *known = Arc::new(record);
+    }
+
+    /// Begins a rotation; none while another of the device is under way, or within a minute of the last one.
+    #[must_use]
+    pub fn begin_rotation(&self, device: DeviceId, at_ms: i64) -> Option<Rotating> {
+        if self.rotating.insert(device, ()).is_some() {
+            return None;
+        }
+        let rotating = Rotating { device, all: Arc::clone(&self.rotating) };
+        let known = self.known.get(&device)?;
+        // The first key came with the enrolment.
+        let last_at_ms = known.keys.iter().map(|key| key.added_at_ms).max().filter(|_| known.keys.len() > 1);
+        last_at_ms.is_none_or(|last_at_ms| at_ms.saturating_sub(last_at_ms) >= ROTATE_EVERY_MS).then_some(rotating)
     }
 
     /// Takes the flag off a device that somebody looked at.

@@ -40,11 +40,11 @@ pub(super) async fn layer(State(api): State<Api>, request: Request, next: Next) 
     let Some(identity) = bearer(&parts).and_then(|token| api.verifier.verify(token, crate::clock::at_ms()).ok()) else {
         return next.run(Request::from_parts(parts, body)).await;
     };
-    let (bytes_max, place) = match files::body_of(&api, parts.uri.path()) {
+    let (bytes_max, place) = match files::body_of(&api, &identity, parts.uri.path()).await {
         Ok(found) => found,
         Err(error) => return error.into_response(),
     };
-    let bytes = match extract::read(body, bytes_max).await {
+    let bytes = match files::read(body, bytes_max, place.as_ref()).await {
         Ok(bytes) => bytes,
         Err(error) => return error.into_response(),
     };

@@ -56,7 +56,7 @@ pub struct Inner {
     issuer: Option<Arc<BuiltInIssuer>>,
     rates: Rates,
     requests: Arc<Semaphore>,
-    files: Arc<Semaphore>,
+    files: Arc<files::Files>,
     document: axum::body::Bytes,
 }
 
@@ -80,7 +80,7 @@ impl Api {
     pub fn new(hub: Arc<Hub>, issuer: Option<Arc<BuiltInIssuer>>) -> Self {
         let rates = Rates::new(&hub.config.limits);
         let requests = Arc::new(Semaphore::new(hub.config.limits.requests as usize));
-        let files = Arc::new(Semaphore::new(files::AT_ONCE));
+        let files = Arc::default();
         let document = axum::body::Bytes::from(document());
         Self(Arc::new(Inner { hub, issuer, rates, requests, files, document }))
     }

@@ -38,7 +38,7 @@ impl IntoResponse for File {
 impl Api {
     /// A workout as a FIT file.
     pub(in super::super) async fn fit_of(&self, tenant: TenantId, workout: WorkoutId) -> Answer<File> {
-        let _place = self.file_place()?;
+        let _place = self.file_place(tenant)?;
         let gathered = self.gather(tenant, workout).await?;
         let bytes = beside(move || gathered.to_fit()).await?.map_err(|error| {
             tracing::error!(%error, workout.id = %workout, "a workout could not be written as a FIT file");
@@ -49,7 +49,7 @@ impl Api {
 
     /// A workout as a TCX document.
     pub(in super::super) async fn tcx_of(&self, tenant: TenantId, workout: WorkoutId) -> Answer<File> {
-        let _place = self.file_place()?;
+        let _place = self.file_place(tenant)?;
         let gathered = self.gather(tenant, workout).await?;
         let bytes = beside(move || gathered.to_tcx()).await?.into_bytes();
         Ok(File { bytes, name: format!("workout-{workout}.tcx"), kind: "application/vnd.garmin.tcx+xml" })

@@ -1,7 +1,7 @@
 //! Workouts out as files, and recordings of members' own devices in.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use protocol::{ErrorCode, GymId, MemberId, WorkoutId};
 use room::rights::Action;
 use serde::{Deserialize, Serialize};
@@ -84,11 +84,11 @@ async fn post_upload(
     caller: Caller,
     At(member): At<MemberId>,
     Asked(to): Asked<UploadTo>,
-    file: Bytes,
+    request: Request,
 ) -> Answer<Json<Upload>> {
     api.member_of(&caller, member, Action::HttpUpload).await?;
     let gym = api.gym_for(&caller, to.gym).await?;
-    let Bytes { bytes, _place } = file;
+    let Bytes { bytes, _place } = Bytes::of(&api, caller.tenant(), request).await?;
     Ok(Json(store_upload(&api, caller.tenant(), gym, member, bytes).await?.into()))
 }
 

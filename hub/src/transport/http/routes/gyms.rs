@@ -80,8 +80,7 @@ impl Gym {
         if self.name.is_empty() {
             return Err(wrong("name: at least one character"));
         }
-        let zone = |c: char| c.is_ascii_alphanumeric() || "_+/-".contains(c);
-        if !self.time_zone.starts_with(|c: char| c.is_ascii_alphabetic()) || !self.time_zone.chars().all(zone) {
+        if !storage::is_time_zone(&self.time_zone) {
             return Err(wrong("time_zone: an IANA name such as Europe/Rome"));
         }
         if self.addresses.len() > 16 || self.addresses.iter().any(|network| network.parse::<ipnet::IpNet>().is_err()) {

@@ -141,7 +141,7 @@ impl Record for MemberRecord {
 
 impl Api {
     /// A member that the caller may do this to.
-    pub(super) async fn member_of(&self, caller: &Caller, member: MemberId, action: Action) -> Answer<MemberRecord> {
+    pub(in super::super) async fn member_of(&self, caller: &Caller, member: MemberId, action: Action) -> Answer<MemberRecord> {
         caller.ever(action)?;
         let found = self.ask("member", "members", self.store.member(caller.tenant(), member)).await?;
         let record = found.ok_or(ErrorCode::NotFound)?;

@@ -115,6 +115,21 @@ async fn an_upload_with_a_key_is_answered_again_and_may_be_as_large_as_one_witho
     assert_eq!(answers[1].headers["idempotency-replayed"], "true");
 }
 
+#[tokio::test]
+async fn whoever_may_not_upload_is_told_before_the_file_is_read() {
+    let house = House::open().await;
+    house.furnish().await;
+    let other = who(TENANT, Role::Member, id(0xbad), &[GYM], &[]);
+    for key in [None, Some("once")] {
+        let builder = Request::builder().method("POST").uri(uploads()).header("authorization", format!("Bearer {}", house.token(&other)));
+        let builder = key.into_iter().fold(builder, |builder, key| builder.header("idempotency-key", key));
+        let never = futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
+        let told = tokio::time::timeout(Duration::from_secs(5), house.call(builder.body(Body::from_stream(never)).unwrap())).await;
+        let told = told.expect("answered at once");
+        assert!(told.status.is_client_error(), "{} {}", told.status, told.body);
+    }
+}
+
 /// A workout over two machines with a pause, a strap, sets, sealed and amended: the file says what is sealed.
 #[tokio::test]
 async fn an_exported_workout_has_the_sealed_totals_and_a_lap_for_each_machine() {
