@@ -25,6 +25,17 @@ async fn one_bad_record_does_not_hold_back_the_others() {
 }
 
 #[tokio::test]
+async fn a_time_zone_that_nobody_knows_is_refused() {
+    let house = House::open().await;
+    let gym = |n: u128, zone: &str| json!({ "gym": id(0x900 + n), "name": "Gym", "time_zone": zone });
+    let zones = ["Europe/Rome", "Europe/Atlantis", "", "UTC", "Etc/Unknown", "../../etc/passwd"];
+    let items: Vec<Value> = (0..).zip(zones).map(|(n, zone)| gym(n, zone)).collect();
+    let told = house.ask("PUT", "/v1/gyms", &service(), json!({ "items": items })).await;
+    let stored: Vec<bool> = told.body["results"].as_array().unwrap().iter().map(|result| result["stored"] == true).collect();
+    assert_eq!(stored, [true, false, false, true, false, false], "{}", told.body);
+}
+
+#[tokio::test]
 async fn a_thousand_at_once_and_not_one_more() {
     let house = House::open().await;
     let members = |count: u128| (0..count).map(|n| json!({ "member": id(0x10_0000 + n) })).collect::<Vec<_>>();
