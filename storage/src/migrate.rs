@@ -58,6 +58,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/sqlite/0007_keep.sql"),
         postgres: include_str!("../migrations/postgres/0007_keep.sql"),
     },
+    Migration {
+        version: 8,
+        agrees: 1,
+        sqlite: include_str!("../migrations/sqlite/0008_achievements.sql"),
+        postgres: include_str!("../migrations/postgres/0008_achievements.sql"),
+    },
 ];
 
 /// Serialises nodes that start together; any number that nobody else uses in the database.

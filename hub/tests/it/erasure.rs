@@ -37,6 +37,20 @@ async fn a_member_who_is_erased_while_training_is_gone_at_once_and_stays_gone() 
     let (status, export) = ask(&hub, reqwest::Method::GET, &format!("/v1/members/{}/export", ANNA.0)).await;
     assert_eq!(status, 200);
     assert_eq!(export["health_data"]["workouts"].as_array().map(Vec::len), Some(1), "{export}");
+    assert_eq!(export["health_data"]["claims"][0]["workout"], export["health_data"]["workouts"][0]["workout"], "{export}");
+    assert_eq!(export["next"], Value::Null, "one page has it all");
+    let page = |after: &str| format!("/v1/members/{}/export?after={after}", ANNA.0);
+    let (status, rest) = ask(&hub, reqwest::Method::GET, &page(&format!("0.{}.0", Uuid::nil()))).await;
+    assert_eq!(
+        (status, &rest["events"], &rest["health_data"]["workouts"]),
+        (200, &serde_json::json!([]), &serde_json::json!([])),
+        "{rest}"
+    );
+    let (status, events) = ask(&hub, reqwest::Method::GET, &page(&format!("0.{}.9999999999", Uuid::nil()))).await;
+    assert_eq!((status, &events["events"]), (200, &export["events"]), "workouts were at their end, events were not");
+    for wrong in ["", "0", "0.1.2", "1.0c7d0000-0000-0000-0000-000000000000", "0.0c7d0000-0000-0000-0000-000000000000.-1"] {
+        assert_eq!(ask(&hub, reqwest::Method::GET, &page(wrong)).await.0, 400, "{wrong}");
+    }
 
     let began = Instant::now();
     let (status, gone) = ask(&hub, reqwest::Method::DELETE, &format!("/v1/members/{}", ANNA.0)).await;
@@ -57,7 +71,7 @@ async fn a_member_who_is_erased_while_training_is_gone_at_once_and_stays_gone() 
         assert_eq!(status, 404, "{answer}");
     }
     assert_eq!(store.workout(TENANT, workout).await.expect("read"), None);
-    assert_eq!(store.member_events(TENANT, ANNA, 10).await.expect("read"), []);
+    assert_eq!(store.member_events(TENANT, ANNA, None, 10).await.expect("read"), []);
     let (status, again) = ask(&hub, reqwest::Method::DELETE, &format!("/v1/members/{}", ANNA.0)).await;
     assert_eq!((status, &again["rows"]), (200, &serde_json::json!({})), "nothing came back");
     let (status, _) = ask(&hub, reqwest::Method::DELETE, &format!("/v1/members/{}", Uuid::from_u128(0xdead))).await;
@@ -98,5 +112,5 @@ async fn an_erasure_that_was_cut_is_finished_by_the_next_hub() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(store.workout(TENANT, workout).await.expect("read"), None);
-    assert_eq!(store.member_events(TENANT, ANNA, 10).await.expect("read"), []);
+    assert_eq!(store.member_events(TENANT, ANNA, None, 10).await.expect("read"), []);
 }

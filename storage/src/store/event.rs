@@ -28,16 +28,28 @@ impl Store {
         self.db.fetch(DO, sql, &params).await?.iter().map(|row| event_of(row, DO)).collect()
     }
 
-    /// The newest events that concern a member of the tenant, newest first, 1 to 1,000.
+    /// Events that concern a member of the tenant, newest first, from before a cursor, 1 to 1,000.
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
-    pub async fn member_events(&self, tenant: TenantId, member: MemberId, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
+    pub async fn member_events(
+        &self,
+        tenant: TenantId,
+        member: MemberId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<EventRecord>, StoreError> {
         const DO: &str = "read a member's events";
         let sql = format!(
-            "select {COLUMNS} from events e join gyms g on g.gym = e.gym where g.tenant = $1 and e.member = $2 order by e.cursor desc limit $3"
+            "select {COLUMNS} from events e join gyms g on g.gym = e.gym where g.tenant = $1 and e.member = $2 and e.cursor < $4
+             order by e.cursor desc limit $3"
         );
-        self.db.fetch(DO, sql, &values![tenant, member, limit.clamp(1, PAGE_MAX)]).await?.iter().map(|row| event_of(row, DO)).collect()
+        self.db
+            .fetch(DO, sql, &values![tenant, member, limit.clamp(1, PAGE_MAX), before.unwrap_or(i64::MAX)])
+            .await?
+            .iter()
+            .map(|row| event_of(row, DO))
+            .collect()
     }
 }
 

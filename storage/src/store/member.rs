@@ -27,7 +27,11 @@ impl Store {
         for row in self.db.fetch(DO, teams, &values![tenant, member]).await? {
             record.teams.push(row.id(DO, 0)?);
         }
-        for row in self.db.fetch(DO, "select name from achievements where member = $1 order by at_ms, name", &values![member]).await? {
+        // Those under the nil gym are of a binary before schema 8, and of whoever's member this is.
+        let achieved =
+            "select name, min(at_ms) from achievements where member = $2 and (gym = $3 or gym in (select gym from gyms where tenant = $1))
+             group by name order by 2, 1";
+        for row in self.db.fetch(DO, achieved, &values![tenant, member, uuid::Uuid::nil()]).await? {
             record.achievements.push(row.text(DO, 0)?);
         }
         Ok(Some(record))

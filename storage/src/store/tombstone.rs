@@ -1,10 +1,16 @@
 //! Who was erased, as those ask who write: hashes of ids that must not come back, and the lock that puts writers and the mark in an order.
 //!
+//! A member is erased in a tenant: another may have the same subject. So a member has two marks: of tenant and id together, which decides, and of the id alone,
+//! which says that somebody of that id was erased somewhere, and is the only one that a binary of schema 7 or less makes and reads. The audit says whose such a one is.
+//! A workout's id stands in one tenant only, and has the mark of the id.
+//!
 //! A transaction that writes what may be of a member takes [`stand_by`] before it asks [`any_erased`]; the mark of an erasure is made under
 //! [`stand_alone`]. So a writer either commits before the mark, and the erasure finds its rows, or sees the mark. In SQLite there is one writer at a time anyway.
 //! [`take_out`] is the one place where readings of a machine are erased.
 
-use protocol::SeqRanges;
+use std::collections::BTreeSet;
+
+use protocol::{MemberId, SeqRanges, TenantId};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -25,6 +31,11 @@ pub(crate) fn mark_of(id: Uuid) -> Vec<u8> {
     Sha256::digest([b"erased".as_slice(), id.as_bytes()].concat()).to_vec()
 }
 
+/// What stands for a member of a tenant who was erased.
+fn mark_in(tenant: TenantId, member: MemberId) -> Vec<u8> {
+    Sha256::digest([b"erased".as_slice(), tenant.0.as_bytes(), member.0.as_bytes()].concat()).to_vec()
+}
+
 /// Until the end of this transaction nobody is marked. A statement of its own: the next one sees what was marked before.
 pub(crate) async fn stand_by(conn: &mut Conn<'_>) -> Result<(), StoreError> {
     if conn.is_postgres() {
@@ -41,13 +52,41 @@ pub(crate) async fn stand_alone(conn: &mut Conn<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Writes down that an id was erased.
-pub(crate) async fn mark(conn: &mut Conn<'_>, id: Uuid, now_ms: i64) -> Result<(), StoreError> {
-    let sql = "insert into erased (subject, at_ms) values ($1, $2) on conflict do nothing";
-    conn.execute("mark who was erased", sql, &values![mark_of(id), now_ms]).await.map(drop)
+/// Writes down that a workout was erased.
+pub(crate) async fn mark_workout(conn: &mut Conn<'_>, workout: Uuid, now_ms: i64) -> Result<(), StoreError> {
+    put(conn, mark_of(workout), now_ms).await
 }
 
-/// Which of these ids were erased.
+/// Writes down that a member of a tenant was erased.
+pub(crate) async fn mark_member(conn: &mut Conn<'_>, tenant: TenantId, member: MemberId, now_ms: i64) -> Result<(), StoreError> {
+    put(conn, mark_in(tenant, member), now_ms).await?;
+    put(conn, mark_of(member.0), now_ms).await
+}
+
+async fn put(conn: &mut Conn<'_>, mark: Vec<u8>, now_ms: i64) -> Result<(), StoreError> {
+    let sql = "insert into erased (subject, at_ms) values ($1, $2) on conflict do nothing";
+    conn.execute("mark who was erased", sql, &values![mark, now_ms]).await.map(drop)
+}
+
+/// Which of these members of tenants were erased.
+pub(crate) async fn erased_of(
+    conn: &mut Conn<'_>,
+    members: &BTreeSet<(TenantId, MemberId)>,
+) -> Result<BTreeSet<(TenantId, MemberId)>, StoreError> {
+    let ids: BTreeSet<Uuid> = members.iter().map(|(_, member)| member.0).collect();
+    let somewhere = any_erased(conn, &ids.into_iter().collect::<Vec<_>>()).await?;
+    let mut erased = BTreeSet::new();
+    for &(tenant, member) in members.iter().filter(|(_, member)| somewhere.contains(&member.0)) {
+        let sql = "select 1 from erased where subject = $1
+             union all select 1 from audit where tenant = $2 and subject = $3 and action = 'mark' limit 1";
+        if conn.fetch_one(DO, sql, &values![mark_in(tenant, member), tenant, mark_of(member.0)]).await?.is_some() {
+            erased.insert((tenant, member));
+        }
+    }
+    Ok(erased)
+}
+
+/// Which of these ids were erased; a member's, in whatever tenant.
 pub(crate) async fn any_erased(conn: &mut Conn<'_>, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
     let mut erased = Vec::new();
     for ids in ids.chunks(64) {

@@ -36,7 +36,7 @@ pub(super) const TABLES: &[Table] = &[
     table("device_keys", &["key"]),
     Table { serial: Some("entry"), ..table("device_log", &["entry"]) },
     table("members", &["member"]),
-    table("achievements", &["member", "name"]),
+    table("achievements", &["member", "gym", "name"]),
     table("staff", &["staff"]),
     table("teams", &["team"]),
     table("team_people", &["team", "kind", "person"]),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use uuid::Uuid;
+use protocol::{MemberId, TenantId};
 
 use super::boots::{self, Known};
 use super::insert::Care;
@@ -13,7 +13,7 @@ use crate::canonical;
 use crate::db::{Conn, Wire, values};
 use crate::error::StoreError;
 use crate::model::{Row, SourceKey};
-use crate::store::tombstone::{any_erased, stand_by};
+use crate::store::tombstone::{erased_of, stand_by};
 
 /// Writes a batch. On an error nothing of it is committed, or all of it and nobody knows: write it again.
 pub(crate) async fn write(wire: &mut Wire, known: &mut Known, rows: &[Row], care: Care) -> Result<Outcome, StoreError> {
@@ -68,15 +68,15 @@ pub(crate) async fn write(wire: &mut Wire, known: &mut Known, rows: &[Row], care
 /// Whether somebody was erased whose sources are remembered. From here to the end of the transaction nobody else is.
 async fn someone_was_erased(conn: &mut Conn<'_>, known: &Known, rows: &[Row]) -> Result<bool, StoreError> {
     let owner = |row: &Row| match *row.source {
-        SourceKey::Member(_, member, _) if known.sources.get(&row.source) != Some(ERASED) => Some(member.0),
+        SourceKey::Member(tenant, member, _) if known.sources.get(&row.source) != Some(ERASED) => Some((tenant, member)),
         SourceKey::Member(..) | SourceKey::Machine(..) => None,
     };
-    let owners: BTreeSet<Uuid> = rows.iter().filter_map(owner).collect();
+    let owners: BTreeSet<(TenantId, MemberId)> = rows.iter().filter_map(owner).collect();
     if owners.is_empty() {
         return Ok(false);
     }
     stand_by(conn).await?;
-    Ok(!any_erased(conn, &owners.into_iter().collect::<Vec<_>>()).await?.is_empty())
+    Ok(!erased_of(conn, &owners).await?.is_empty())
 }
 
 async fn quarantine(conn: &mut Conn<'_>, quarantined: &Quarantined<'_>) -> Result<(), StoreError> {

@@ -3,23 +3,19 @@
 //! A fact that the database refuses does not hold up the others: the batch is written again one by one, and the refused fact is put to
 //! quarantine in words.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use protocol::ErrorCode;
 use protocol::frame::{Event, EventBody, MachineFault, SetDetail};
 use protocol::text::Text;
-use protocol::{GymId, MemberId, RoomName, SeqRanges};
-use uuid::Uuid;
+use protocol::{GymId, MemberId, RoomName};
 
 use super::boots::Known;
+use super::erased;
 use super::sources::ERASED;
 use crate::canonical;
 use crate::db::{Conn, Value, Wire, values};
 use crate::error::StoreError;
 use crate::model::{Fact, WorkoutRange};
 use crate::open::now_ms;
-use crate::store::Erased;
-use crate::store::tombstone::{any_erased, mark, stand_by, take_out};
 use crate::words::{json, word};
 
 const DO: &str = "write facts";
@@ -31,13 +27,13 @@ pub(crate) async fn write_all(wire: &mut Wire, known: &mut Known, facts: &[Fact]
     number_sources(wire, known, facts).await?;
     wire.begin(DO).await?;
     let mut conn = wire.conn();
-    let erased = erased_among(&mut conn, known, facts).await?;
+    let dropped = erased::drop_those(&mut conn, known, facts).await?;
     if conn.is_postgres() && facts.iter().any(|fact| matches!(fact, Fact::Event { .. })) {
         conn.fetch(DO, "select pg_advisory_xact_lock($1)", &values![EVENTS_LOCK]).await?;
     }
-    for fact in facts {
+    for (place, fact) in facts.iter().enumerate() {
         // What was on its way while its member was erased goes nowhere.
-        if erased.is_empty() || !subjects(fact).iter().flatten().any(|id| erased.contains(id)) {
+        if !dropped.contains(&place) {
             write(&mut conn, known, fact).await?;
         }
     }
@@ -68,49 +64,6 @@ async fn quarantine(conn: &mut Conn<'_>, fact: &Fact, detail: &str) -> Result<()
          values (null, 0, 0, $1, $2, $3, $4, $5)";
     let params = values![ErrorCode::Unprocessable.code(), detail, content, fingerprint, now_ms()];
     conn.execute("put a fact to quarantine", sql, &params).await.map(drop)
-}
-
-/// Who of these, and which training, was erased; nobody else is until the end of the transaction. A workout that an erasure could not know, because it was on
-/// its way, is erased here, and so are the readings of its stretches and of those that end only now.
-async fn erased_among(conn: &mut Conn<'_>, known: &Known, facts: &[Fact]) -> Result<BTreeSet<Uuid>, StoreError> {
-    let ids: BTreeSet<Uuid> = facts.iter().flat_map(subjects).flatten().collect();
-    if ids.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    stand_by(conn).await?;
-    let mut erased: BTreeSet<Uuid> = any_erased(conn, &ids.into_iter().collect::<Vec<_>>()).await?.into_iter().collect();
-    if erased.is_empty() {
-        return Ok(erased);
-    }
-    for fact in facts {
-        if let Fact::Claim { member, workout, .. } | Fact::Workout { member, workout, .. } = fact
-            && erased.contains(&member.0)
-            && erased.insert(workout.0)
-        {
-            mark(conn, workout.0, now_ms()).await?;
-        }
-    }
-    // By source and boot, in the order in which batches lock them.
-    let mut stretches: BTreeMap<(i64, u32), SeqRanges> = BTreeMap::new();
-    for fact in facts {
-        if let Fact::WorkoutRange { workout, range } = fact
-            && erased.contains(&workout.0)
-            && range.to_seq != u32::MAX
-            && let Some(source) = known.sources.get(&range.source)
-            && source != ERASED
-            && range.from_seq <= range.to_seq
-        {
-            stretches.entry((source, range.boot)).or_default().insert(range.from_seq, range.to_seq);
-        }
-    }
-    let mut gone = Erased::new();
-    for (boot, stretches) in stretches {
-        take_out(conn, boot, &stretches, &mut gone).await?;
-    }
-    if !gone.is_empty() {
-        tracing::info!(rows = gone.values().sum::<u64>(), "readings that were on their way while their member was erased were erased too");
-    }
-    Ok(erased)
 }
 
 async fn number_sources(wire: &mut Wire, known: &mut Known, facts: &[Fact]) -> Result<(), StoreError> {
@@ -197,29 +150,6 @@ async fn write(conn: &mut Conn<'_>, known: &Known, fact: &Fact) -> Result<(), St
     conn.execute(DO, sql, &params).await.map(drop)
 }
 
-/// Whom or whose training a fact is about.
-const fn subjects(fact: &Fact) -> [Option<Uuid>; 2] {
-    match fact {
-        Fact::Claim { member, workout, .. }
-        | Fact::Workout { member, workout, .. }
-        | Fact::BoardScore { member, workout, .. }
-        | Fact::LoggedSet { member, workout, .. } => [Some(member.0), Some(workout.0)],
-        Fact::Visit { member, .. } => [Some(member.0), None],
-        Fact::WorkoutRange { workout, .. } | Fact::Totals { workout, .. } => [Some(workout.0), None],
-        Fact::Event { room, member, .. } => [
-            match member {
-                Some(member) => Some(member.0),
-                None => None,
-            },
-            match room {
-                RoomName::Workout(workout) => Some(workout.0),
-                _ => None,
-            },
-        ],
-        Fact::ClaimEnded { .. } | Fact::Ticket { .. } | Fact::Maintenance { .. } | Fact::Stop { .. } | Fact::AddUp { .. } => [None, None],
-    }
-}
-
 /// A stretch that is added to a sealed workout makes it late, like a row would.
 async fn workout_range(conn: &mut Conn<'_>, known: &Known, workout: protocol::WorkoutId, range: &WorkoutRange) -> Result<(), StoreError> {
     let Some(source) = known.sources.get(&range.source) else { return Err(StoreError::Stale { operation: DO }) };
@@ -246,8 +176,8 @@ async fn write_event(conn: &mut Conn<'_>, gym: GymId, room: RoomName, member: Op
     let params = values![event.id, gym, room.to_string(), member, kind_of(&event.body), event.at_ms, json(event)];
     conn.execute(DO, sql, &params).await?;
     if let (EventBody::Achievement { name }, Some(member)) = (&event.body, member) {
-        let sql = "insert into achievements (member, name, at_ms) values ($1, $2, $3) on conflict do nothing";
-        conn.execute(DO, sql, &values![member, name, event.at_ms]).await?;
+        let sql = "insert into achievements (member, gym, name, at_ms) values ($1, $2, $3, $4) on conflict do nothing";
+        conn.execute(DO, sql, &values![member, gym, name, event.at_ms]).await?;
     }
     Ok(())
 }

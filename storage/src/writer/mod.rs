@@ -8,6 +8,7 @@ mod apart;
 pub(crate) mod batch;
 mod boots;
 mod copy;
+mod erased;
 pub(crate) mod facts;
 mod insert;
 mod late;

@@ -2,7 +2,7 @@
 //!
 //! Made outside of batches, one statement each, when a source is first heard; a number without rows harms nobody.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::db::{Conn, Row, Value, Wire, values};
 use crate::error::StoreError;
 use crate::model::SourceKey;
-use crate::store::tombstone::{any_erased, stand_by};
+use crate::store::tombstone::{erased_of, stand_by};
 
 const DO: &str = "number a source";
 /// Sources remembered; more means that the memory is begun again.
@@ -36,11 +36,11 @@ impl Sources {
         }
         let number = match **key {
             SourceKey::Machine(..) => make(&mut wire.conn(), key).await?,
-            SourceKey::Member(_, member, _) => {
+            SourceKey::Member(tenant, member, _) => {
                 wire.begin(DO).await?;
                 let mut conn = wire.conn();
                 stand_by(&mut conn).await?;
-                let erased = !any_erased(&mut conn, &[member.0]).await?.is_empty();
+                let erased = !erased_of(&mut conn, &BTreeSet::from([(tenant, member)])).await?.is_empty();
                 let number = if erased { ERASED } else { make(&mut conn, key).await? };
                 wire.commit(DO).await?;
                 number

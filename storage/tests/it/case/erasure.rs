@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use protocol::frame::{EventBody, SetDetail, Totals, VisitState, WorkoutStage};
 use protocol::text::Text;
-use protocol::{EventId, MemberId, TenantId};
+use protocol::{BoardId, EventId, MemberId, TenantId};
 use storage::{Erasure, Fact, MemberRecord, Row, RowWhat, SourceKey, StoreError, WorkoutRange};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -19,6 +19,8 @@ use crate::support::{Bench, House, PATIENCE, tenant};
 const CANARY: &str = "canary-7f3a9c51e2";
 /// 14 November 2020: whole days ago, whenever this runs.
 const OLD_AT_MS: i64 = 1_605_312_000_000;
+/// 2096: what retention leaves alone.
+const LATER_AT_MS: i64 = 4_000_000_000_000;
 
 fn strap() -> Arc<SourceKey> {
     Arc::new(SourceKey::Member(tenant(), MEMBER, Text::cut(CANARY)))
@@ -79,6 +81,7 @@ fn facts() -> Vec<Fact> {
         range_fact(2, 1, 300),
         Fact::WorkoutRange { workout: WORKOUT, range },
         logged,
+        Fact::BoardScore { board: BoardId(Uuid::from_u128(0xb0a)), workout: WORKOUT, member: MEMBER, base: 0, score: Some(7) },
         event_fact(77, EventBody::Achievement { name: Text::cut(CANARY) }),
         totals,
     ]
@@ -102,7 +105,8 @@ fn found(bench: &Bench) -> Option<Vec<String>> {
 const TABLES_OF_MEMBERS: &str = "select (select count(*) from workouts) + (select count(*) from workout_ranges) + (select count(*) from workout_totals)
      + (select count(*) from logged_sets) + (select count(*) from visits) + (select count(*) from visit_machines) + (select count(*) from events)
      + (select count(*) from achievements) + (select count(*) from days) + (select count(*) from members) + (select count(*) from sets)
-     + (select count(*) from quarantine) + (select count(*) from sources where kind = 'member')
+     + (select count(*) from quarantine) + (select count(*) from sources where kind = 'member') + (select count(*) from board_scores)
+     + (select count(*) from idempotency) + (select count(*) from team_people where kind = 'member')
      + (select count(*) from claims where member is not null or workout is not null)";
 const READINGS: &str = "select (select count(*) from samples) + (select cast(coalesce(sum(samples), 0) as bigint) from packed)";
 
@@ -113,6 +117,10 @@ pub(crate) async fn an_erased_member_is_in_no_table_and_no_file_and_does_not_com
     let ada = MemberRecord { handle: Some(Text::cut(CANARY)), ..MemberRecord::new(MEMBER) };
     house.store.put_members(tenant(), &[ada]).await.unwrap();
     persist(&house, facts()).await;
+    // A request of the member's own, and one of the backend that names them.
+    for (subject, request) in [(MEMBER.0, CANARY.to_owned()), (Uuid::from_u128(0x5e), format!("{CANARY} {}", MEMBER.0))] {
+        house.store.take_key(tenant(), subject, "key", request.as_bytes(), LATER_AT_MS).await.unwrap();
+    }
     house.keep(early.clone()).await;
     house.until("stored", |heard| heard.stored_count() == early.len() as u64).await;
     house.close().await;
@@ -131,6 +139,7 @@ pub(crate) async fn an_erased_member_is_in_no_table_and_no_file_and_does_not_com
     assert!(matches!(stranger, Err(StoreError::NotFound { .. })));
     let gone = house.store.erase_member(tenant(), MEMBER, Some(Uuid::from_u128(1)), 1).await.unwrap();
     assert_eq!((gone["members"], gone["workouts"], gone["logged_sets"], gone["sets"]), (1, 1, 1, 1));
+    assert_eq!((gone["board_scores"], gone["idempotency"], gone["team_people"]), (1, 2, 1));
     assert_eq!(house.store.scrub().await.unwrap(), Vec::<String>::new());
     bench.checkpoint().await;
     assert_eq!(found(bench).unwrap_or_default(), Vec::<String>::new());

@@ -9,5 +9,6 @@ pub(crate) mod postgres_only;
 pub(crate) mod recorder;
 pub(crate) mod restore;
 pub(crate) mod store;
+pub(crate) mod tenants;
 pub(crate) mod training;
 pub(crate) mod transfer;

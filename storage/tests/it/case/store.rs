@@ -172,7 +172,7 @@ pub(crate) async fn nothing_crosses_tenants(bench: &Bench) {
         assert_eq!(store.checksums(who).await.unwrap().len(), n);
         assert_eq!(store.events(who, None, 0, 10).await.unwrap().len(), n);
         assert_eq!(store.events(who, Some(GYM), 0, 10).await.unwrap().len(), n);
-        assert_eq!(store.member_events(who, MEMBER, 10).await.unwrap().len(), n);
+        assert_eq!(store.member_events(who, MEMBER, None, 10).await.unwrap().len(), n);
         assert_eq!(store.quarantine(who, 10).await.unwrap().len(), 0);
         let taken = store.take_key(who, key, "k", b"r", 6).await.unwrap();
         assert_eq!(taken == Idempotency::Running, mine);

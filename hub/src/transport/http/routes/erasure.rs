@@ -3,11 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use protocol::frame::Totals;
-use protocol::{ErrorCode, GymId, MemberId, TenantId};
+use protocol::{BoardId, ErrorCode, GymId, MachineId, MemberId, TenantId, WorkoutId};
 use room::Input;
 use room::rights::Action;
 use serde::{Deserialize, Serialize};
-use storage::{DayRecord, Page, Revocation, TimeQuery};
+use storage::{ClaimRecord, DayRecord, Page, Revocation, ScoreRecord, TimeQuery};
 use tokio::time::{Duration, Instant, sleep};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -25,8 +25,10 @@ use crate::auth::Revoked;
 
 /// Rooms are given so long to end what the member does; what is still under way then is refused when it comes.
 const ENDING_MAX: Duration = Duration::from_secs(3);
-/// Workouts and visits in one page of an export.
+/// Workouts in one page of an export.
 const EXPORT_PAGE: u32 = 100;
+/// Events in one page of an export.
+const EXPORT_EVENTS: u32 = 1_000;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list_days)).routes(routes!(export)).routes(routes!(erase))
@@ -92,7 +94,7 @@ async fn list_days(
 #[into_params(parameter_in = Query)]
 struct ExportPage {
     /// `next` of the page before.
-    #[param(pattern = "^[0-9]{1,13}\\.[0-9a-f-]{36}$", required = false)]
+    #[param(pattern = "^[0-9]{1,13}\\.[0-9a-f-]{36}\\.[0-9]{1,19}$", required = false)]
     after: Option<String>,
 }
 
@@ -105,9 +107,59 @@ struct HealthData {
     visits: Vec<Visit>,
     /// Days. On the first page.
     days: Vec<Day>,
+    /// Machines they held, for the workouts of this page.
+    claims: Vec<Held>,
+    /// What boards counted of the workouts of this page.
+    board_scores: Vec<Counted>,
 }
 
-/// Everything that is kept of a member, by pages of 100 workouts.
+/// A machine that a member held.
+#[derive(Debug, Serialize, ToSchema)]
+struct Held {
+    #[schema(value_type = Uuid)]
+    machine: MachineId,
+    #[schema(value_type = Uuid)]
+    workout: WorkoutId,
+    /// Since when, UTC.
+    granted_at_ms: i64,
+    /// Until when, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    ended_at_ms: Option<i64>,
+    /// Why it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    reason: Option<String>,
+}
+
+impl From<ClaimRecord> for Held {
+    fn from(ClaimRecord { machine, workout, granted_at_ms, ended_at_ms, reason }: ClaimRecord) -> Self {
+        Self { machine, workout, granted_at_ms, ended_at_ms, reason }
+    }
+}
+
+/// What a board counted of a workout.
+#[derive(Debug, Serialize, ToSchema)]
+struct Counted {
+    #[schema(value_type = Uuid)]
+    board: BoardId,
+    #[schema(value_type = Uuid)]
+    workout: WorkoutId,
+    /// What the workout had before it counted.
+    base: u32,
+    /// What it came to, once that is settled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    score: Option<u32>,
+}
+
+impl From<ScoreRecord> for Counted {
+    fn from(ScoreRecord { board, workout, base, score }: ScoreRecord) -> Self {
+        Self { board, workout, base, score }
+    }
+}
+
+/// Everything that is kept of a member, by pages of 100 workouts and 1,000 events.
 #[derive(Debug, Serialize, ToSchema)]
 struct Export {
     /// Of this shape.
@@ -117,7 +169,7 @@ struct Export {
     /// Who they are to us.
     personal_data: Member,
     health_data: HealthData,
-    /// Events that concern them, newest first, at most 1,000. On the first page.
+    /// Events that concern them, newest first.
     events: Vec<EventOut>,
     /// Give it as `after`; not there at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,35 +184,61 @@ async fn export(State(api): State<Api>, caller: Caller, At(member): At<MemberId>
     let record = api.member_of(&caller, member, Action::HttpMemberExport).await?;
     let tenant = caller.tenant();
     let before = asked.after.as_deref().map(cursor).transpose()?;
+    let (before, events_before) = before.unzip();
     let query = TimeQuery { member: Some(member), before, limit: EXPORT_PAGE, ..TimeQuery::default() };
     let page = api.ask("workouts", "workouts", api.store.workouts(tenant, query)).await?;
+    let ids: Vec<WorkoutId> = page.items.iter().map(|workout| workout.workout).collect();
+    let claims = api.ask("claims", "claims", api.store.claims_of(tenant, member, &ids)).await?;
+    let scores = api.ask("board_scores", "board_scores", api.store.scores_of(tenant, member, &ids)).await?;
     let mut workouts = Vec::new();
     for workout in page.items {
         let found = api.ask("workout", "workouts", api.store.workout(tenant, workout.workout)).await?;
         workouts.extend(found.map(WorkoutView::from));
     }
-    let (mut visits, mut days, mut events) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut visits, mut days) = (Vec::new(), Vec::new());
     if before.is_none() {
         visits = api.visits_of(tenant, member).await?;
-        days = api.ask("days", "days", api.store.days(tenant, member, None, None)).await?.into_iter().map(Day::from).collect();
-        let found = api.ask("member_events", "events", api.store.member_events(tenant, member, 1_000)).await?;
-        events = found.into_iter().map(|record| EventOut::of(tenant, record)).collect();
+        days = api.ask("days", "days", api.store.all_days(tenant, member)).await?.into_iter().map(Day::from).collect();
     }
+    let found = api.store.member_events(tenant, member, events_before, EXPORT_EVENTS);
+    let events = api.ask("member_events", "events", found).await?;
+    let more_events = events.last().filter(|_| events.len() == EXPORT_EVENTS as usize).map(|last| last.cursor);
+    let next = next_of(page.next, more_events);
+    let events = events.into_iter().map(|record| EventOut::of(tenant, record)).collect();
     Ok(Json(Export {
         format_version: 1,
         exported_at: crate::clock::at_ms(),
         personal_data: record.into(),
-        health_data: HealthData { workouts, visits, days },
+        health_data: HealthData {
+            workouts,
+            visits,
+            days,
+            claims: claims.into_iter().map(Held::from).collect(),
+            board_scores: scores.into_iter().map(Counted::from).collect(),
+        },
         events,
-        next: page.next.map(|(at_ms, id)| format!("{at_ms}.{id}")),
+        next,
     }))
 }
 
-/// `at_ms.id`, as `next` gave it.
-fn cursor(text: &str) -> Answer<(i64, Uuid)> {
-    let wrong = || ApiError::detailed(ErrorCode::Malformed, "after: give `next` of the page before");
-    let (at_ms, id) = text.split_once('.').ok_or_else(wrong)?;
-    Ok((at_ms.parse().map_err(|_| wrong())?, id.parse().map_err(|_| wrong())?))
+/// The last workout and the last event of a page: `at_ms.id.cursor`. Of what is all given away the beginning of time, before which there is nothing.
+fn next_of(workout: Option<(i64, Uuid)>, event: Option<i64>) -> Option<String> {
+    if workout.is_none() && event.is_none() {
+        return None;
+    }
+    let (at_ms, id) = workout.unwrap_or((0, Uuid::nil()));
+    Some(format!("{at_ms}.{id}.{}", event.unwrap_or(0)))
+}
+
+/// The last workout and the last event, as [`next_of`] gave them.
+fn cursor(text: &str) -> Answer<((i64, Uuid), i64)> {
+    let read = || {
+        let (at_ms, rest) = text.split_once('.')?;
+        let (id, event) = rest.split_once('.')?;
+        let event: i64 = event.parse().ok().filter(|event| *event >= 0)?;
+        Some(((at_ms.parse().ok()?, id.parse().ok()?), event))
+    };
+    read().ok_or_else(|| ApiError::detailed(ErrorCode::Malformed, "after: give `next` of the page before"))
 }
 
 impl Api {
@@ -192,7 +270,7 @@ impl Api {
         }
         self.registry.forget_member(member);
         let until = Instant::now() + ENDING_MAX;
-        while Instant::now() < until && self.ask("trains_now", "workouts", self.store.trains_now(member)).await? {
+        while Instant::now() < until && self.ask("trains_now", "workouts", self.store.trains_now(tenant, member)).await? {
             sleep(Duration::from_millis(50)).await;
         }
         Ok(())
