@@ -41,7 +41,7 @@ pub struct LedgerArgs {
     /// One run under exactly this seed, as a failure prints it.
     #[arg(long)]
     pub case: Option<u64>,
-    /// Goes on where an interrupted run with the same seed ended.
+    /// Goes on where an interrupted run with the same seed and the same builds ended; what failed stays failed.
     #[arg(long)]
     pub resume: bool,
     /// Where the results so far are kept for `--resume`.
@@ -50,8 +50,8 @@ pub struct LedgerArgs {
     /// Rows at once: they wait for most of their time.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub jobs: u8,
-    /// Writes the table between the two markers of this file.
-    #[arg(long)]
+    /// Writes the table between the two markers of this file: of every row in full, so not with `--row`, `--runs` or `--case`.
+    #[arg(long, conflicts_with_all = ["row", "runs", "case"])]
     pub readme: Option<PathBuf>,
     /// Lists the rows and ends.
     #[arg(long)]
@@ -67,6 +67,7 @@ pub async fn run(args: &BenchArgs, own: &LedgerArgs) -> anyhow::Result<Report> {
         table::list()?;
         return Ok(Report::new("ledger"));
     }
+    ensure!(own.readme.is_none() || !args.quick, "--readme is of every row in full, --quick of short ones");
     let units = run::units(args, own, chosen(own)?)?;
     let results = run::all(args, own, units).await?;
     let table = table::of(&results);

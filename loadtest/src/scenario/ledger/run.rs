@@ -15,7 +15,7 @@ use super::found::Found;
 use super::row::{Case, Row, Store};
 use super::state::{Done, State};
 use super::{LedgerArgs, table};
-use crate::bench::{BenchArgs, progress};
+use crate::bench::{BenchArgs, find_binary, progress};
 use crate::gateway::Dice;
 
 /// A run that takes so much longer than its load hangs.
@@ -63,7 +63,7 @@ fn seed_of(seed: u64, row: &str, store: Store, run: u32) -> u64 {
 
 /// Runs everything, first side by side what may be, then alone what measures; the results in the order of the units.
 pub(super) async fn all(args: &BenchArgs, own: &LedgerArgs, units: Vec<Unit>) -> anyhow::Result<Vec<Result>> {
-    let state = Arc::new(State::open(&own.state, own.resume)?);
+    let state = Arc::new(State::open(&own.state, &find_binary(args.hub_binary.as_deref())?, own.resume)?);
     let (alone, beside): (Vec<_>, Vec<_>) = units.into_iter().enumerate().partition(|(_, unit)| unit.row.alone);
     let mut results = lanes(args, own.jobs, beside, &state).await?;
     results.extend(lanes(args, 1, alone, &state).await?);
@@ -141,7 +141,8 @@ async fn one(args: &BenchArgs, unit: Unit, state: &State) -> anyhow::Result<Resu
             Ok(Err(error)) => failed(format!("{error:#}")),
             Err(_elapsed) => failed(format!("it did not end within {lasts:?}")),
         };
-        let result = Done { row: row.name.to_owned(), store, seed, quick, took_ms: began.elapsed().as_millis() as u64, found };
+        let (row, build) = (row.name.to_owned(), state.build.clone());
+        let result = Done { row, store, seed, quick, build, took_ms: began.elapsed().as_millis() as u64, found };
         if result.found.skipped.is_none() {
             state.note(&result)?;
         }
