@@ -55,7 +55,7 @@ async fn finish_one(hub: &Hub, erasure: Erasure) -> Result<(), StoreError> {
     }
     let mut gone = BTreeMap::new();
     hub.store.finish_erasure(erasure, &mut gone).await?;
-    hub.registry.forget_member(erasure.member);
+    hub.registry.forget_member(erasure.tenant, erasure.member);
     tracing::info!(rows = gone.values().sum::<u64>(), "an erasure that was cut is finished");
     Ok(())
 }

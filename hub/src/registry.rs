@@ -246,10 +246,10 @@ impl Registry {
         self.members.iter().filter_map(|entry| Some((*entry.key(), entry.tenant?, entry.record.clone()?))).collect()
     }
 
-    /// Forgets a member who was erased.
-    pub fn forget_member(&self, member: MemberId) {
-        self.members.remove(&member);
-        self.sensors.retain(|(_, of), _| *of != member);
+    /// Forgets a member who was erased; a record that is known to be of another tenant stays.
+    pub fn forget_member(&self, tenant: TenantId, member: MemberId) {
+        self.members.remove_if(&member, |_, place| place.tenant.is_none_or(|of| of == tenant));
+        self.sensors.remove(&(tenant, member));
     }
 
     /// The gym that a member's own device reports to. Of one member the last [`SENSORS_MAX`] are known: names of sensors are free, and one that is

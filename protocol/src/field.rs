@@ -191,9 +191,15 @@ impl Reading {
 
     /// Replaces the RR intervals; keeps the last [`RR_MAX`].
     pub fn set_rr(&mut self, rr: &[u16]) {
-        self.values.truncate((self.mask & !RR_BIT).count_ones() as usize);
-        self.values.extend(rr[rr.len().saturating_sub(RR_MAX)..].iter().map(|&interval| i32::from(interval)));
-        if rr.is_empty() { self.mask &= !RR_BIT } else { self.mask |= RR_BIT }
+        self.set_intervals(rr[rr.len().saturating_sub(RR_MAX)..].iter().map(|&interval| i32::from(interval)));
+    }
+
+    /// Replaces the RR intervals by what somebody said, at most [`RR_MAX`]: [`Self::out_of_bounds`] judges it as it judges other values.
+    fn set_intervals(&mut self, rr: impl Iterator<Item = i32>) {
+        let fields = (self.mask & !RR_BIT).count_ones() as usize;
+        self.values.truncate(fields);
+        self.values.extend(rr);
+        if self.values.len() == fields { self.mask &= !RR_BIT } else { self.mask |= RR_BIT }
     }
 
     /// Fields and values in order of the bits, RR left out.
@@ -293,11 +299,11 @@ impl<'de> Deserialize<'de> for Reading {
                     if let Some(field) = Field::from_name(&name) {
                         reading.set(field, map.next_value()?);
                     } else if name == RR_NAME {
-                        let rr: Vec<u16> = map.next_value()?;
+                        let rr: Vec<i32> = map.next_value()?;
                         if rr.len() > RR_MAX {
                             return Err(de::Error::custom(ReadingError::ManyRr(rr.len())));
                         }
-                        reading.set_rr(&rr);
+                        reading.set_intervals(rr.into_iter());
                     } else {
                         map.next_value::<de::IgnoredAny>()?;
                     }
@@ -354,6 +360,8 @@ mod tests {
         assert_eq!(of(65_535).out_of_bounds(), None);
         assert_eq!(of(-5).out_of_bounds(), Some((RR_NAME, -5)));
         assert_eq!(of(65_536).out_of_bounds(), Some((RR_NAME, 65_536)));
+        // Poison in both encodings, and malformed in neither.
+        assert_eq!(serde_json::from_str::<Reading>("{\"rr_1024\":[-5]}").expect("a list of integers"), of(-5));
     }
 
     #[test]

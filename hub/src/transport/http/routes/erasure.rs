@@ -268,7 +268,7 @@ impl Api {
                 self.to_gym(gym, Input::MemberErased { member });
             }
         }
-        self.registry.forget_member(member);
+        self.registry.forget_member(tenant, member);
         let until = Instant::now() + ENDING_MAX;
         while Instant::now() < until && self.ask("trains_now", "workouts", self.store.trains_now(tenant, member)).await? {
             sleep(Duration::from_millis(50)).await;
@@ -296,7 +296,7 @@ async fn erase(State(api): State<Api>, caller: Caller, At(member): At<MemberId>)
     }
     let erase = api.store.erase_member(tenant, member, Some(caller.subject()), crate::clock::at_ms());
     let gone = api.ask("erase_member", "members", erase).await?;
-    api.registry.forget_member(member);
+    api.registry.forget_member(tenant, member);
     let store = api.store.clone();
     api.tasks.spawn("scrub", async move { crate::erasures::scrub(&store).await });
     Ok(Json(ErasedAnswer { rows: gone.into_iter().map(|(table, rows)| (table.to_owned(), rows)).collect() }))
