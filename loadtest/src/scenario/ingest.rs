@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use protocol::frame::{MachineKind, Role};
+use protocol::limits::BATCH_READINGS_MAX;
 use protocol::{GatewayId, MachineId};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
@@ -22,7 +23,7 @@ const SQLITE_ROWS_PER_S: f64 = 20_000.0;
 const STALLED: Duration = Duration::from_secs(30);
 const AGAIN_EVERY_MS: u32 = 100;
 /// A paced gateway writes so often.
-const STEP: Duration = Duration::from_millis(5);
+const STEP: Duration = Duration::from_millis(1);
 /// Machines that are watched, how often each speaks, and by how many.
 const WATCHED: usize = 10;
 const WATCHED_HZ: f64 = 10.0;
@@ -85,8 +86,11 @@ pub async fn run(args: &BenchArgs, own: &IngestArgs) -> anyhow::Result<Report> {
     progress(&format!("ingest: {total} readings over {} sockets, {paced_rows_per_s:.0} a second for {seconds} s, then all", own.gateways));
     let (start, mut tasks) = (Instant::now(), JoinSet::new());
     let full = start + Duration::from_secs(seconds.into());
-    for (publisher, feeder) in feeds {
-        tasks.spawn(feed(publisher, feeder, Pace { start, rows_per_s: paced_rows_per_s / own.gateways as f64, full }));
+    let each_per_s = paced_rows_per_s / own.gateways as f64;
+    for (number, (publisher, feeder)) in feeds.into_iter().enumerate() {
+        // Gateways do not beat together: their batches are spread over the time that one batch is long.
+        let apart = Duration::from_secs_f64(BATCH_READINGS_MAX as f64 / each_per_s * number as f64 / own.gateways as f64);
+        tasks.spawn(feed(publisher, feeder, Pace { start: start + apart, rows_per_s: each_per_s, full }));
     }
     let beside = pulse.seconds(seconds).await;
     let before = bench.usage()?;
@@ -169,7 +173,7 @@ impl Pace {
     /// Rows that may have been sent by now.
     fn rows(self) -> u64 {
         let now = Instant::now();
-        if now >= self.full { u64::MAX } else { ((now - self.start).as_secs_f64() * self.rows_per_s) as u64 }
+        if now >= self.full { u64::MAX } else { (now.saturating_duration_since(self.start).as_secs_f64() * self.rows_per_s) as u64 }
     }
 }
 

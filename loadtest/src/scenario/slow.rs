@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use protocol::frame::{Join, JoinRoom, MachineKind, Role};
 use protocol::wire::Encoding;
 use protocol::{ClientFrame, CloseReason, MachineId, RoomName};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -60,10 +61,13 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Report> {
     let (viewers, rounds, seconds) = if args.quick { (50, 1, 6) } else { (100, 3, 12) };
     let hall = Hall::open(&bench, viewers).await?;
     tokio::time::sleep(WARM_UP).await;
-    let (mut alone, mut beside, mut idle) = (Vec::new(), Vec::new(), Idle::default());
+    let (mut alone, mut reading, mut beside, mut idle) = (Vec::new(), Vec::new(), Vec::new(), Idle::default());
     for round in 1..=rounds {
-        progress(&format!("slow: round {round} of {rounds}: {seconds} s alone, then {SLOW} readers that do not read"));
+        progress(&format!(
+            "slow: round {round} of {rounds}: {seconds} s alone, then beside {SLOW} who read, then beside {SLOW} who do not"
+        ));
         alone.extend(hall.others.seconds(seconds).await);
+        reading.extend(hall.beside_readers(seconds).await?);
         idle.add(&hall.beside_idle(seconds, &mut beside).await?);
     }
     let mut greedy = Vec::new();
@@ -73,8 +77,8 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Report> {
     }
     report.set("sessions", viewers + SLOW + 1);
     fill(&mut report, &idle, &greedy);
-    others(&mut report, &alone, &beside);
-    attended(&mut report, [&alone, &beside], rounds * seconds, args.quick);
+    others(&mut report, &alone, &reading, &beside);
+    attended(&mut report, [("alone", &alone), ("reading", &reading), ("beside", &beside)], rounds * seconds, args.quick);
     hall.close(&mut report).await;
     Ok(report)
 }
@@ -116,6 +120,29 @@ impl<'a> Hall<'a> {
         let scrape = Scrape::read(self.bench).await?;
         let closes = scrape.of("spotter_closes_total", &format!("reason=\"{}\"", reason.name()));
         Ok(Look { outbox_bytes: scrape.sum("spotter_queued_bytes") as u64, closes })
+    }
+
+    /// Sessions that watch every machine as the slow ones do, and read; what the others see beside them is what that work costs, looks included.
+    async fn beside_readers(&self, seconds: u32) -> anyhow::Result<Vec<Second>> {
+        let rooms: Vec<RoomName> = self.machines.iter().map(|&machine| RoomName::Machine(machine)).collect();
+        let mut readers = JoinSet::new();
+        for _ in 0..SLOW {
+            let mut light = self.reader(&rooms).await?;
+            readers.spawn(async move { while light.read(|_message| ()).await.is_ok() {} });
+        }
+        let looks = async {
+            loop {
+                self.look(CloseReason::WriteTimeout).await?;
+                queues_of(self.port)?;
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let seconds = tokio::select! {
+            seconds = self.others.seconds(seconds) => seconds,
+            failed = looks => return failed,
+        };
+        anyhow::ensure!(readers.try_join_next().is_none(), "a session that reads was hung up on");
+        Ok(seconds)
     }
 
     /// Readers that watch every machine and read nothing, until the last is cut; the others' p99 beside them goes to `beside`.
@@ -275,21 +302,22 @@ fn fill(report: &mut Report, idle: &Idle, greedy: &[Greedy]) {
     report.require(idle.left == 0, || format!("the kernel keeps {} bytes for readers that were cut", idle.left));
 }
 
-/// The others, alone and beside them.
-fn others(report: &mut Report, alone: &[Second], beside: &[Second]) {
-    let (alone_us, beside_us) = (median_p99_us(alone), median_p99_us(beside));
-    report.set("p99_us", alone_us);
+/// The others, alone, beside as many sessions who read, and beside those who do not: that they do not read is what may cost a tenth.
+fn others(report: &mut Report, alone: &[Second], reading: &[Second], beside: &[Second]) {
+    let (reading_us, beside_us) = (median_p99_us(reading), median_p99_us(beside));
+    report.set("p99_us", median_p99_us(alone));
+    report.set("p99_us_reading", reading_us);
     report.set("p99_us_beside", beside_us);
-    report.set_rounded("p99_factor", beside_us as f64 / alone_us.max(1) as f64);
-    report.require(beside_us as f64 <= alone_us as f64 * OTHERS_FACTOR + OTHERS_GRAIN_US, || {
-        format!("live p99 of the others is {beside_us} us beside slow readers, {alone_us} us alone")
+    report.set_rounded("p99_factor", beside_us as f64 / reading_us.max(1) as f64);
+    report.require(beside_us as f64 <= reading_us as f64 * OTHERS_FACTOR + OTHERS_GRAIN_US, || {
+        format!("live p99 of the others is {beside_us} us beside slow readers, {reading_us} us beside as many who read")
     });
 }
 
 /// Whether the others saw what was due to them, in every second.
-fn attended(report: &mut Report, parts: [&[Second]; 2], seconds: u32, quick: bool) {
+fn attended(report: &mut Report, parts: [(&str, &[Second]); 3], seconds: u32, quick: bool) {
     let (all_min, second_min) = if quick { (SEEN_MIN_QUICK, SEEN_MIN_QUICK) } else { (SEEN_MIN, SEEN_MIN_SECOND) };
-    for (part, when) in parts.into_iter().zip(["alone", "beside"]) {
+    for (when, part) in parts {
         let share = part.iter().map(|slice| slice.share).sum::<f64>() / f64::from(seconds);
         let least = part.iter().map(|slice| slice.share).fold(f64::INFINITY, f64::min);
         report.set_rounded(&format!("seen_share_{when}"), share);
@@ -310,7 +338,7 @@ mod tests {
         let (good, still) = (Second { p99_us: 900, share: 0.99 }, Second { p99_us: 0, share: 0.0 });
         let failures = |beside: &[Second]| {
             let mut report = Report::new("slow");
-            attended(&mut report, [&[good; 10], beside], 10, false);
+            attended(&mut report, [("alone", &[good; 10]), ("reading", &[good; 10]), ("beside", beside)], 10, false);
             report.failures().len()
         };
         assert_eq!(failures(&[good; 10]), 0);

@@ -14,8 +14,8 @@ use super::stage::Stage;
 const FAMILY: &str = "door";
 /// Growth for one socket whose request is with the router: somebody who said who they are, but has hyper's buffer.
 const KIB_PER_REQUEST: u64 = 16;
-/// Growth for one that was welcomed and does nothing: the budget of an idle session.
-const KIB_PER_GUEST: u64 = 6;
+/// Growth for one that was just welcomed and does nothing. An idle session settles at less (`loadtest idle`); what its handshake took is still in the allocator.
+const KIB_PER_GUEST: u64 = 8;
 /// Addresses of a slow attack, and sockets of each: fewer than the cap.
 const SLOW_ADDRESSES: usize = 20;
 const SLOW: usize = 50;

@@ -54,7 +54,7 @@ async fn run(case: Case) -> anyhow::Result<Found> {
     for reader in &readers {
         grown.insert(reader.port()?, (0, Instant::now()));
     }
-    let (began, mut most, mut cut, mut closes) = (Instant::now(), 0, Duration::ZERO, 0.0);
+    let (began, mut most, mut cut) = (Instant::now(), 0, Duration::ZERO);
     for req in 1.. {
         if grown.is_empty() || began.elapsed() > PATIENCE {
             break;
@@ -67,7 +67,6 @@ async fn run(case: Case) -> anyhow::Result<Found> {
         }
         let scrape = Scrape::read(&ground.bench).await?;
         most = most.max(scrape.sum("spotter_queued_bytes") as u64);
-        closes = cut_so_far(&scrape) - before;
         let queues = queues_of(port)?;
         for (port, (bytes, at)) in &mut grown {
             let sent = queues.get(port).map_or(0, |queue| queue.sent_bytes);
@@ -80,6 +79,8 @@ async fn run(case: Case) -> anyhow::Result<Found> {
         }
         sleep(ASK_EVERY).await;
     }
+    // Counted before the socket goes, but the last may have gone after the last look.
+    let closes = cut_so_far(&Scrape::read(&ground.bench).await?) - before;
     ground.found.set("cut_ms", cut.as_millis() as u64);
     ground.found.set("outbox_bytes_mean", most / READERS as u64);
     ground.found.require(grown.is_empty() && cut <= CUT_WITHIN, || {
