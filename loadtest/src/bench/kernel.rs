@@ -15,9 +15,17 @@ pub struct Queue {
 
 /// The connections of this port on this host, by the port of the other side.
 ///
+/// The kernel hands its table out in pieces, and one that stands is left out where others come and go between two of them: it is read twice.
+///
 /// # Errors
 /// Where `/proc` does not say.
 pub fn queues_of(port: u16) -> anyhow::Result<HashMap<u16, Queue>> {
+    let mut queues = table_of(port)?;
+    queues.extend(table_of(port)?);
+    Ok(queues)
+}
+
+fn table_of(port: u16) -> anyhow::Result<HashMap<u16, Queue>> {
     let table = std::fs::read_to_string("/proc/net/tcp").context("could not read the kernel's table of connections")?;
     Ok(table.lines().skip(1).filter_map(parse).filter(|(local, _, _)| *local == port).map(|(_, peer, queue)| (peer, queue)).collect())
 }

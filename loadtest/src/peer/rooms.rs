@@ -47,6 +47,7 @@ pub struct Rooms {
     gaps: u64,
     repeats: u64,
     resets: u64,
+    answered: u64,
     resumed: u64,
     recovered: u64,
 }
@@ -90,7 +91,9 @@ impl Rooms {
         let holes = joined.events.windows(2).filter(|pair| pair[1].offset != pair[0].offset + 1).count();
         let ends_elsewhere = joined.events.last().is_some_and(|last| last.offset != joined.offset);
         self.gaps += holes as u64 + u64::from(ends_elsewhere);
-        if let Some((epoch, from)) = self.asked.remove(&joined.room).filter(|_| joined.recovered) {
+        let asked = self.asked.remove(&joined.room);
+        self.answered += u64::from(asked.is_some());
+        if let Some((epoch, from)) = asked.filter(|_| joined.recovered) {
             let first = joined.events.first().map_or(joined.offset + 1, |event| event.offset);
             self.gaps += u64::from(joined.epoch != epoch || first != from + 1);
             self.resumed += 1;
@@ -154,6 +157,12 @@ impl Rooms {
     #[must_use]
     pub const fn resets(&self) -> u64 {
         self.resets
+    }
+
+    /// Rooms that were asked for from a place on, and answered: gone on or told anew.
+    #[must_use]
+    pub const fn answered(&self) -> u64 {
+        self.answered
     }
 
     /// Rooms that went on from the place asked for.

@@ -119,6 +119,10 @@ fn viewers(floor: &Floor, poisoned: &[Poisoned], seen: &[Seen], watched: &[Watch
         seen.iter().map(|phone| phone.lives + phone.lifted).sum::<u64>() + watched.iter().map(|watcher| watcher.ticks).sum::<u64>(),
     );
     found.set("told", seen.iter().map(|phone| phone.resets).sum::<u64>() + watched.iter().map(|watcher| watcher.resets).sum::<u64>());
+    found.set(
+        "answered",
+        seen.iter().map(|phone| phone.answered).sum::<u64>() + watched.iter().map(|watcher| watcher.answered).sum::<u64>(),
+    );
     found.set("resumed", seen.iter().map(|phone| phone.resumed).sum::<u64>() + watched.iter().map(|watcher| watcher.resumed).sum::<u64>());
     found.set(
         "recovered",

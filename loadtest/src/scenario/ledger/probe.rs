@@ -18,6 +18,7 @@ use crate::peer::{Options, Peer};
 
 #[derive(Default)]
 struct Heard {
+    is_over: bool,
     latency: Latency,
     fresh_until: Option<Instant>,
 }
@@ -47,6 +48,11 @@ impl Probe {
         std::mem::take(&mut self.heard.lock().expect("no holder of this lock panics").latency)
     }
 
+    /// Whether the hub hung up on it.
+    pub(super) fn is_over(&self) -> bool {
+        self.heard.lock().expect("no holder of this lock panics").is_over
+    }
+
     /// Until when a page shows the newest value as fresh.
     pub(super) fn fresh_until(&self) -> Option<Instant> {
         self.heard.lock().expect("no holder of this lock panics").fresh_until
@@ -54,7 +60,6 @@ impl Probe {
 }
 
 async fn listen(mut peer: Peer, gateway: Arc<SimGateway>, heard: Arc<Mutex<Heard>>) {
-    // A probe that is hung up on hears nothing any more, which its row sees.
     while let Ok(frame) = peer.next_until(Instant::now() + Duration::from_secs(1)).await {
         let Some(ServerFrame::Live(live)) = frame else { continue };
         let Some(RoomName::Machine(machine)) = peer.rooms().by_handle(live.handle).map(|position| position.room) else { continue };
@@ -65,4 +70,5 @@ async fn listen(mut peer: Peer, gateway: Arc<SimGateway>, heard: Arc<Mutex<Heard
         let left_ms = (STALE_MS - i64::from(live.age_ms)).max(0) as u64;
         heard.fresh_until = heard.fresh_until.max(Some(Instant::now() + Duration::from_millis(left_ms)));
     }
+    heard.lock().expect("no holder of this lock panics").is_over = true;
 }

@@ -26,6 +26,8 @@ pub(super) struct Watched {
     pub(super) connects: u64,
     /// Times that it was told that a room's memory is another one.
     pub(super) resets: u64,
+    /// Rooms asked for from a place on, and answered.
+    pub(super) answered: u64,
     /// Rooms that went on from where they were left.
     pub(super) resumed: u64,
     /// Events that came late because of it.
@@ -60,6 +62,7 @@ pub(super) async fn watch(
                 on.fetch_sub(1, Ordering::Relaxed);
                 watched.gaps += peer.rooms().gaps();
                 watched.resets += peer.rooms().resets();
+                watched.answered += peer.rooms().answered();
                 watched.resumed += peer.rooms().resumed();
                 watched.recovered += peer.rooms().recovered();
                 again = peer.resume().rooms_of(&again);

@@ -45,6 +45,8 @@ pub(in crate::scenario) struct Seen {
     pub(in crate::scenario) shown: Shown,
     /// Rooms whose memory was told to be another one.
     pub(in crate::scenario) resets: u64,
+    /// Rooms asked for from a place on, and answered.
+    pub(in crate::scenario) answered: u64,
     /// Rooms that went on from where they were left.
     pub(in crate::scenario) resumed: u64,
     /// Events that came late because of it.
@@ -151,6 +153,7 @@ impl Training {
         self.on.fetch_sub(1, Ordering::Relaxed);
         self.seen.gaps += peer.rooms().gaps();
         self.seen.resets += peer.rooms().resets();
+        self.seen.answered += peer.rooms().answered();
         self.seen.resumed += peer.rooms().resumed();
         self.seen.recovered += peer.rooms().recovered();
         self.again = peer.resume().rooms_of(&self.again);
