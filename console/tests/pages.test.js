@@ -259,7 +259,8 @@ test('the board shows who agreed to be named, the best first, and moves on', LON
   const standings = () => page.locator('.standing').evaluateAll((lines) => lines.map((line) => ({
     who: line.querySelector('.who').textContent, rank: Number(line.querySelector('.rank').textContent), share: Number(line.querySelector('.share').style.getPropertyValue('--share')),
   })));
-  const first = await until(async () => { const lines = await standings(); return lines.length >= 3 && lines[0].share > 0 ? lines : null; }, 60_000);
+  const first = await until(async () => { const lines = await standings(); return lines.length >= 3 && lines[0].share > 0 ? lines : null; }, 60_000)
+    .catch(async (error) => { throw new Error(`${error.message}\nThe page says: ${await page.locator('body').innerText()}\nand stands at ${await page.locator('#link').getAttribute('data-stage')}`); });
   // The demo's members with consent have one-word handles; a member without is nowhere in the room's frames.
   assert.ok(first.every(({ who }) => /^[A-Z][a-z]+$/.test(who)), JSON.stringify(first));
   assert.deepEqual(first.map(({ share }) => share), first.map(({ share }) => share).toSorted((a, b) => b - a));
