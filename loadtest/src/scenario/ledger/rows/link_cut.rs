@@ -36,7 +36,7 @@ async fn run(case: Case) -> anyhow::Result<Found> {
     load.lasts = silent + case.time(AROUND).max(AROUND_LEAST);
     load.linked = true;
     // 25 s and 10 s are 1.25 s and 0.5 s in machine time. Longer, so that a machine which stands still for a second does not cut everybody else off.
-    load.set = vec!["session.heartbeat=3s".to_owned(), "session.pong_timeout=3s".to_owned()];
+    load.set = vec!["session.heartbeat=4s".to_owned(), "session.pong_timeout=2s".to_owned()];
     let mut ground = Ground::open(&case, load).await?;
     let last = ground.floor.gateways.len() - 1;
     let (others, cut) = (Probe::start(&ground, 0).await?, Probe::start(&ground, last).await?);
