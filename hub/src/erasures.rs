@@ -60,7 +60,7 @@ async fn finish_one(hub: &Hub, erasure: Erasure) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Takes what was deleted out of the files.
+/// Takes what was deleted out of the files. May take hours: whoever ends meanwhile drops it, and what it did not reach stays for the next erasure's.
 pub(crate) async fn scrub(store: &Store) {
     match store.scrub().await {
         Ok(large) if large.is_empty() => tracing::info!("a member was erased, and the files were scrubbed"),

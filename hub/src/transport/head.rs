@@ -4,7 +4,6 @@
 //! 16 KiB aside for the first byte of a request; somebody who says nothing, or half of one, holds here what they said and little more. Nothing is
 //! interpreted: hyper reads the same bytes again.
 
-use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -25,8 +24,6 @@ pub(super) struct Opened {
 
 /// Reads until HTTP has something to decide; nothing where the stream fails. The caller keeps the deadline.
 pub(super) async fn read(mut stream: Stream, bytes_max: usize, headers_max: usize) -> Option<Opened> {
-    // No buffer at all before the first byte.
-    poll_fn(|cx| stream.poll_read_ready(cx)).await;
     let mut begun = BytesMut::with_capacity(FIRST_BYTES);
     loop {
         let read = stream.read_buf(&mut begun).await.ok()?;

@@ -78,8 +78,7 @@ pub async fn connection(front: Arc<Front>, mut tcp: TcpStream, peer: IpAddr, pla
     let hub = front.hub.clone();
     let Some(peer) = Box::pin(speaks_for(&hub, &mut tcp, peer)).await else { return };
     let Some(stream) = Box::pin(secure(&front, tcp)).await else { return };
-    let first = timeout(hub.config.listen.header_timeout, head::read(stream, HEAD_BYTES_MAX, HEADERS_MAX));
-    let Ok(Some(stream)) = Box::pin(first).await else { return };
+    let Some(stream) = Box::pin(first(&hub, stream)).await else { return };
     // Boxed, so that the task of a session is as small as a session.
     let Some((stream, begun, upgrading)) = Box::pin(http(front, stream, peer)).await else { return };
     begin(hub, stream, begun, upgrading, place).await;
@@ -132,6 +131,17 @@ async fn secure(front: &Front, tcp: TcpStream) -> Option<Stream> {
     match timeout(front.hub.config.listen.handshake_timeout, tls.acceptor().accept(tcp)).await {
         Ok(Ok(stream)) => Some(Stream::Tls(Box::new(stream))),
         Ok(Err(_)) | Err(_) => None,
+    }
+}
+
+/// Waits for the head of the first request. Who has not said one when the hub stops is owed no answer, and must not hold up its end.
+async fn first(hub: &Hub, stream: Stream) -> Option<head::Opened> {
+    let stopped = hub.tasks.stopped();
+    let head = timeout(hub.config.listen.header_timeout, head::read(stream, HEAD_BYTES_MAX, HEADERS_MAX));
+    tokio::select! {
+        biased;
+        opened = head => opened.ok()?,
+        () = stopped.cancelled() => None,
     }
 }
 

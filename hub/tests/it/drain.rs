@@ -106,3 +106,15 @@ async fn whoever_was_accepted_before_the_drain_is_let_in_and_told_to_move() {
     let (left, _, ()) = tokio::join!(hub.end(), comes, stays);
     assert_eq!((left.sessions_closed, left.tasks.len()), (1, 0), "{left:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_said_nothing_does_not_hold_up_the_end() {
+    let hub = TestHub::start().await;
+    let silent = tokio::net::TcpStream::connect(hub.node().address).await.expect("connected");
+    while hub.node().hub.tasks.running("connection") == 0 {
+        tokio::task::yield_now().await;
+    }
+    let left = hub.end().await;
+    assert!(left.tasks.is_empty(), "{left:?}");
+    drop(silent);
+}

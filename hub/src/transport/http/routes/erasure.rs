@@ -297,7 +297,9 @@ async fn erase(State(api): State<Api>, caller: Caller, At(member): At<MemberId>)
     let erase = api.store.erase_member(tenant, member, Some(caller.subject()), crate::clock::at_ms());
     let gone = api.ask("erase_member", "members", erase).await?;
     api.registry.forget_member(tenant, member);
-    let store = api.store.clone();
-    api.tasks.spawn("scrub", async move { crate::erasures::scrub(&store).await });
+    let (store, stopped) = (api.store.clone(), api.tasks.stopped());
+    api.tasks.spawn("scrub", async move {
+        stopped.run_until_cancelled(crate::erasures::scrub(&store)).await;
+    });
     Ok(Json(ErasedAnswer { rows: gone.into_iter().map(|(table, rows)| (table.to_owned(), rows)).collect() }))
 }
