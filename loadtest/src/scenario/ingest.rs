@@ -1,7 +1,8 @@
 //! `ingest`: how many readings a second go from gateway sockets to committed rows, each exactly once? And what do people who watch notice?
 //!
-//! Watchers of some machines first have the hub for themselves. Then the gateways send the budget's rows a second for a while, paced; then as
-//! fast as the hub takes them. That clock runs from the first byte in full to the last reading told to be stored. Then the store is counted.
+//! Watchers of some machines have the hub for themselves and share it with the budget's rows a second, in turns: what else this machine does
+//! changes by the minute, and is to be the same in both. Then the gateways send as fast as the hub takes. That clock runs from the
+//! first byte in full to the last reading told to be stored. Then the store is counted.
 
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,12 @@ use crate::bench::{Bench, BenchArgs, Feeder, NewMachine, Publisher, Pulse, Repor
 /// Targets of `DESIGN` section 8, on two cores shared with the load.
 const POSTGRES_ROWS_PER_S: f64 = 60_000.0;
 const SQLITE_ROWS_PER_S: f64 = 20_000.0;
+/// Turns alone, and as many beside the paced rows.
+const TURNS: u32 = 8;
+/// How long a turn is.
+const TURN: Duration = Duration::from_secs(3);
+/// Of each turn this is not looked at: what the turn before left is still being stored.
+const SETTLES: Duration = Duration::from_secs(1);
 /// Nothing newly stored for so long means that something hangs.
 const STALLED: Duration = Duration::from_secs(30);
 const AGAIN_EVERY_MS: u32 = 100;
@@ -68,9 +75,9 @@ pub async fn run(args: &BenchArgs, own: &IngestArgs) -> anyhow::Result<Report> {
     };
     let target = if is_sqlite { SQLITE_ROWS_PER_S } else { POSTGRES_ROWS_PER_S };
     // A quick run is often a debug build on a busy machine.
-    let (paced_rows_per_s, seconds) = if args.quick { (target / 10.0, 3) } else { (target, 10) };
+    let (paced_rows_per_s, turns) = if args.quick { (target / 10.0, 1) } else { (target, TURNS) };
     let slots = own.gateways * own.machines;
-    let paced_rows = paced_rows_per_s * f64::from(seconds);
+    let paced_rows = paced_rows_per_s * TURN.as_secs_f64() * f64::from(turns);
     let rows_each = (own.rows.unwrap_or(usual) + paced_rows as u64).div_ceil(slots as u64) as u32;
     let gateways = world.gateways(&bench, own.gateways + 1).await?;
     let mut feeds = Vec::new();
@@ -81,18 +88,25 @@ pub async fn run(args: &BenchArgs, own: &IngestArgs) -> anyhow::Result<Report> {
     let (publisher, watched) = carry(&bench, &world, gateways[own.gateways], WATCHED, args.seed).await?;
     let pulse = Pulse::start(&bench, &world, publisher, &watched, (WATCHED_HZ, six()), WATCHERS).await?;
     let total = u64::from(rows_each) * slots as u64;
-    progress(&format!("ingest: {WATCHERS} watchers alone for {seconds} s"));
-    let alone = pulse.seconds(seconds).await;
-    progress(&format!("ingest: {total} readings over {} sockets, {paced_rows_per_s:.0} a second for {seconds} s, then all", own.gateways));
+    let (sockets, turn_s) = (own.gateways, TURN.as_secs());
+    progress(&format!(
+        "ingest: {WATCHERS} watchers, {turns} times {turn_s} s alone and {turn_s} s beside {paced_rows_per_s:.0} readings a second"
+    ));
     let (start, mut tasks) = (Instant::now(), JoinSet::new());
-    let full = start + Duration::from_secs(seconds.into());
     let each_per_s = paced_rows_per_s / own.gateways as f64;
     for (number, (publisher, feeder)) in feeds.into_iter().enumerate() {
         // Gateways do not beat together: their batches are spread over the time that one batch is long.
         let apart = Duration::from_secs_f64(BATCH_READINGS_MAX as f64 / each_per_s * number as f64 / own.gateways as f64);
-        tasks.spawn(feed(publisher, feeder, Pace { start: start + apart, rows_per_s: each_per_s, full }));
+        tasks.spawn(feed(publisher, feeder, Pace { start: start + apart, rows_per_s: each_per_s, turns }));
     }
-    let beside = pulse.seconds(seconds).await;
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for turn in 0..turns * 2 {
+        tokio::time::sleep_until((start + TURN * turn + SETTLES).into()).await;
+        let seconds = pulse.seconds((TURN - SETTLES).as_secs() as u32).await;
+        if turn % 2 == 0 { alone.extend(seconds) } else { beside.extend(seconds) }
+    }
+    let full = start + TURN * turns * 2;
+    progress(&format!("ingest: the rest of {total} readings over {sockets} sockets"));
     let before = bench.usage()?;
     let mut feeders = Vec::new();
     while let Some(done) = tasks.join_next().await {
@@ -161,19 +175,28 @@ fn noticed(report: &mut Report, alone: &[Second], beside: &[Second], rows_per_s:
     }
 }
 
-/// So many rows a second from `start`, and no bound from `full`.
+/// From `start` turns without rows and with so many a second; no bound after the last.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
     start: Instant,
     rows_per_s: f64,
-    full: Instant,
+    turns: u32,
 }
 
 impl Pace {
     /// Rows that may have been sent by now.
     fn rows(self) -> u64 {
-        let now = Instant::now();
-        if now >= self.full { u64::MAX } else { (now.saturating_duration_since(self.start).as_secs_f64() * self.rows_per_s) as u64 }
+        self.rows_after(self.start.elapsed())
+    }
+
+    fn rows_after(self, elapsed: Duration) -> u64 {
+        let turns = elapsed.as_secs_f64() / TURN.as_secs_f64();
+        if turns >= f64::from(self.turns) * 2.0 {
+            return u64::MAX;
+        }
+        // The first of each two is without rows.
+        let beside = (turns / 2.0).floor() + (turns % 2.0 - 1.0).max(0.0);
+        (beside * TURN.as_secs_f64() * self.rows_per_s) as u64
     }
 }
 
@@ -238,4 +261,17 @@ async fn count_store(bench: &Bench, report: &mut Report, total: u64) -> anyhow::
     report.require(kept == total as i64 && duplicate == 0, || format!("{kept} rows stored once and {duplicate} twice, of {total}"));
     report.require(quarantined == 0, || format!("{quarantined} rows in quarantine"));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_in_every_other_turn_and_then_all() {
+        let pace = Pace { start: Instant::now(), rows_per_s: 1_000.0, turns: 2 };
+        let after = [0.0, 0.9, 1.5, 2.0, 2.9, 3.5, 3.9].map(|turns| pace.rows_after(TURN.mul_f64(turns)));
+        assert_eq!(after.map(|rows| rows.div_ceil(10)), [0, 0, 150, 300, 300, 450, 570]);
+        assert_eq!(pace.rows_after(TURN * 4), u64::MAX);
+    }
 }
