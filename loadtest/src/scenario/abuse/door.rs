@@ -12,8 +12,9 @@ use super::rude::{Rude, upgrade_request};
 use super::stage::Stage;
 
 const FAMILY: &str = "door";
-/// Growth for one socket whose request is with the router: somebody who said who they are, but has hyper's buffer.
-const KIB_PER_REQUEST: u64 = 16;
+/// Growth for one socket whose request is with the router, half a minute long: somebody who said who they are, but has hyper's read buffer of 16 KiB, its
+/// other one, and what the router keeps of the request.
+const KIB_PER_REQUEST: u64 = 32;
 /// Growth for one that was just welcomed and does nothing. An idle session settles at less (`loadtest idle`); what its handshake took is still in the allocator.
 const KIB_PER_GUEST: u64 = 8;
 /// Addresses of a slow attack, and sockets of each: fewer than the cap.

@@ -10,6 +10,7 @@
 //! Everything random is drawn from `case.dice()`; every time of the fault table goes through `case.time`, so that `--quick` is a tenth.
 
 mod audit;
+mod cgroup;
 mod disk;
 mod found;
 mod full;
