@@ -270,6 +270,14 @@ test('the board shows who agreed to be named, the best first, and moves on', LON
   await page.context().close();
 });
 
+test('a wall that was there before its board finds it', LONG, async () => {
+  const none = (target) => target.route('**/v1/boards*', (route) => route.fulfill({ json: [] }), { times: 1 });
+  const page = await open(browser, hub.url, { path: '/board.html', role: 'display', width: 1280, height: 800, route: none });
+  await page.locator('#empty').filter({ hasText: 'No board is up' }).waitFor({ timeout: SOON });
+  await page.locator('.standing').first().waitFor({ timeout: SOON });
+  await page.context().close();
+});
+
 test('light and dark are two looks, and both show something', LONG, async () => {
   for (const [path, role] of [['/', undefined], ['/floor.html', 'operator'], ['/board.html', 'display'], ['/phone.html', 'member']]) {
     const looks = [];

@@ -13,6 +13,8 @@ import { makeStanding, updateStanding } from '../view/standing.js';
 import { spanText } from '../units.js';
 
 const DAY_MS = 86_400_000;
+/** A wall may be there before its board, or stay for the next: it asks so often. */
+const ASK_EVERY_MS = 5000;
 const STAGE = { waiting: 'Starts in', running: 'Ends in', over: 'Final' };
 
 /** @type {{board: string, name: string}[]|null} */
@@ -20,6 +22,7 @@ let offered = null;
 /** The board to watch, once it is known. @type {string|undefined} */
 let chosen;
 let asking = false;
+let askFrom = 0;
 
 session.takeTokenFromAddress();
 wirePrefs(touch);
@@ -39,8 +42,9 @@ function enter() {
 /** Watches the board that the address names, or the gym's own. */
 async function choose() {
   const gym = new URLSearchParams(location.search).get('gym') ?? session.gyms()[0];
-  if (!session.token() || asking || offered || !gym) return;
+  if (!session.token() || asking || settled() || !gym || performance.now() < askFrom) return;
   asking = true;
+  askFrom = performance.now() + ASK_EVERY_MS;
   const answer = await fetch(`/v1/boards?gym=${gym}`, { headers: { authorization: `Bearer ${session.token()}` }, signal: AbortSignal.timeout(8000) }).catch(() => null);
   asking = false;
   if (!answer?.ok) return;
@@ -53,13 +57,19 @@ async function choose() {
   touch();
 }
 
+/** Whether there is no other board to look for. */
+function settled() {
+  const isNamed = new URLSearchParams(location.search).has('board');
+  return Boolean(offered?.length) && (isNamed || state.board?.stage !== 'over');
+}
+
 function drawOthers(all, current) {
   show(byId('others'), all.length > 1);
   byId('others').replaceChildren(...all.slice(0, 4).map(({ board, name }) => h('a', { href: `?board=${board}`, 'aria-current': board === current ? 'page' : null }, name)));
 }
 
 function draw() {
-  if (!offered) choose();
+  choose();
   if (chosen) wire.keepWatching(`board:${chosen}`);
   drawLink();
   text(byId('told'), state.feed[0]?.text ?? '');
