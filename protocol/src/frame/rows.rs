@@ -75,6 +75,8 @@ impl<'de> Visitor<'de> for RowsVisitor {
         while let Some(GroupRows(group)) = seq.next_element()? {
             rows.extend(group);
         }
+        // In the order in which they are written, so that a tick that is read and written again reads the same.
+        rows.sort_by_key(head);
         Ok(rows)
     }
 }
@@ -191,6 +193,15 @@ mod tests {
         let before = rmp_serde::to_vec(&(1, 2, [(7, 1, 300, Field::Power.mask(), 250)])).unwrap();
         let tick: FloorTick = rmp_serde::from_slice(&before).unwrap();
         assert_eq!(tick.rows, [FloorRow { age_ms: 300, ..row(7, 1, &[(Field::Power, 250)]) }]);
+    }
+
+    #[test]
+    fn groups_in_another_order_are_read_written_and_read_again_as_the_same() {
+        let (fast, idle) = (((0b10, 0), 0, 0, -2), ((0, 0), 0, 42));
+        let bytes = rmp_serde::to_vec(&(0, 0, (fast, idle))).unwrap();
+        let tick: FloorTick = rmp_serde::from_slice(&bytes).unwrap();
+        assert_eq!(tick.rows.len(), 2);
+        assert_eq!(rmp_serde::from_slice::<FloorTick>(&rmp_serde::to_vec(&tick).unwrap()).unwrap(), tick);
     }
 
     #[test]
