@@ -37,6 +37,9 @@ export class Rooms {
 
   has(room) { return this.#rooms.has(room); }
 
+  /** The rooms that are wanted. */
+  names() { return [...this.#rooms.keys()]; }
+
   /** All rooms as `hello` wants them, each from where it is known. */
   hello() {
     this.#handles.clear();

@@ -42,6 +42,7 @@ export class Wire {
   #renewed = false;
   #timers = { retry: 0, welcome: 0, life: 0, refresh: 0, move: 0 };
   /** @type {Map<string, number>} */ #askedAt = new Map();
+  /** Rooms that the hello of this connection asked for. @type {Set<string>} */ #greeted = new Set();
   #rooms; #onFrame; #onLink;
 
   /**
@@ -145,6 +146,7 @@ export class Wire {
 
   #hello() {
     const ticket = session.ticket();
+    this.#greeted = new Set(this.#rooms.names());
     this.#socket.send(JSON.stringify({
       t: 'hello', token: session.token(), rooms: this.#rooms.hello(), client: CLIENT, device: session.device(), ...(ticket ? { ticket } : {}),
     }));
@@ -180,6 +182,8 @@ export class Wire {
     heardHub(frame.server_at_ms, true);
     this.#refreshBefore(frame.expires_at_ms - frame.server_at_ms);
     this.#timers.life = setInterval(() => this.#life(), 1000);
+    // Wanted since the hello.
+    for (const room of this.#rooms.names()) if (!this.#greeted.has(room)) this.#join(room);
     this.#onLink({ stage: 'live', text: 'Live' });
   }
 

@@ -49,6 +49,13 @@ async function freeCode(kinds = /^(treadmill|bike|rower|cross_trainer)$/) {
   }
 }
 
+/** A promise that is kept when told. */
+function gate() {
+  let open;
+  const opened = new Promise((resolve) => { open = resolve; });
+  return { opened, open };
+}
+
 /** Presses Tab until the element has the focus; false after `most` presses. */
 async function tabTo(page, selector, most = 40) {
   for (let press = 0; press < most; press += 1) {
@@ -274,6 +281,25 @@ test('a wall that was there before its board finds it', LONG, async () => {
   const none = (target) => target.route('**/v1/boards*', (route) => route.fulfill({ json: [] }), { times: 1 });
   const page = await open(browser, hub.url, { path: '/board.html', role: 'display', width: 1280, height: 800, route: none });
   await page.locator('#empty').filter({ hasText: 'No board is up' }).waitFor({ timeout: SOON });
+  await page.locator('.standing').first().waitFor({ timeout: SOON });
+  await page.context().close();
+});
+
+test('a room that the page wants between its hello and the hub’s welcome is watched', LONG, async () => {
+  const [greeted, known] = [gate(), gate()];
+  const between = async (target) => {
+    await target.routeWebSocket('**/v1/ws', (socket) => {
+      const server = socket.connectToServer();
+      socket.onMessage((message) => { server.send(message); greeted.open(); });
+      server.onMessage((message) => known.opened.then(() => socket.send(message)));
+    });
+    await target.route('**/v1/boards*', async (route) => {
+      await greeted.opened;
+      await route.continue();
+    });
+    target.on('requestfinished', (request) => { if (request.url().includes('/v1/boards')) setTimeout(known.open, 500); });
+  };
+  const page = await open(browser, hub.url, { path: '/board.html', role: 'display', width: 1280, height: 800, route: between });
   await page.locator('.standing').first().waitFor({ timeout: SOON });
   await page.context().close();
 });
