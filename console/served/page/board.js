@@ -74,7 +74,7 @@ function draw() {
   drawLink();
   text(byId('told'), state.feed[0]?.text ?? '');
   const board = state.board;
-  show(byId('empty'), Boolean(offered) && (!board || board.rows.length === 0));
+  show(byId('empty'), board ? board.rows.length === 0 : offered?.length === 0);
   if (!board) return text(byId('empty'), 'No board is up in this gym. Staff or the operator\u2019s service makes one with PUT /v1/boards.');
   text(byId('empty'), board.stage === 'waiting' ? 'Take a machine: who agreed to be on walls appears here when it starts.' : 'Nobody is on this board yet. Only members who agreed to be on walls are shown.');
   document.title = `${board.name} · Spotter`;

@@ -125,7 +125,7 @@ fn board() -> BoardRecord {
     let board = BoardId(Uuid::from_u128(personas::GYM.0.as_u128() + 0x4_0000));
     let starts_at_ms = hub::clock::at_ms();
     let ends_at_ms = starts_at_ms + i64::try_from(TOKEN_LIFE.as_millis()).unwrap_or(i64::MAX);
-    let (name, metric) = (Text::cut("Farthest today"), BoardMetric::Distance);
+    let (name, metric) = (Text::cut("Farthest so far"), BoardMetric::Distance);
     BoardRecord { board, gym: personas::GYM, name, metric, machines: vec![], starts_at_ms, ends_at_ms, every_ms: 500 }
 }
 
@@ -184,7 +184,7 @@ fn links(node: &Node) -> anyhow::Result<()> {
     let links = [
         ("start here", "/"),
         ("the floor wall", "/floor#as=display"),
-        ("today's board", "/board#as=display"),
+        ("the board", "/board#as=display"),
         ("for operators", "/floor#as=operator"),
         ("a phone", "/phone#as=member"),
         ("numbers", "/metrics"),
