@@ -54,6 +54,12 @@ pub struct DeviceClock {
 }
 
 impl DeviceClock {
+    /// The device was started again: its clock may stand anywhere now. Nothing that was known counts, nor an answer that is under way.
+    /// The next tick asks, as after a connect; until then what is new tells the time.
+    pub fn restart(&mut self) {
+        *self = Self::default();
+    }
+
     /// The time to put into `clock_ask` when a question is due now, else none. Call at each tick.
     pub fn ask(&mut self, now: Now) -> Option<i64> {
         let every_ms = if self.answered < QUICK_PAIRS { ASK_QUICK_MS } else { ASK_MS };
@@ -191,11 +197,13 @@ impl BootClock {
         let dev_ms = cut(dev_ms);
         let sure = !clock.pairs.is_empty();
         let target_ms = clock.offset_ms(now).unwrap_or(now.at_ms - dev_ms);
-        self.anchor_at_ms.get_or_insert(target_ms);
+        // Nothing was read after it came: an estimate that says so is of the clock of a later boot.
+        let first_ms = target_ms.min(now.at_ms - dev_ms);
+        self.anchor_at_ms.get_or_insert(first_ms);
         let applied = self.applied.get_or_insert_with(|| Applied {
             sure,
             newest_dev_ms: dev_ms,
-            offset_us: target_ms * 1_000,
+            offset_us: first_ms * 1_000,
             floor_at_ms: i64::MIN,
             knots: VecDeque::new(),
         });

@@ -238,6 +238,11 @@ impl Machine {
         self.sources.push((key.clone(), boot));
     }
 
+    /// The boot that a source was last bound with.
+    pub(crate) fn listed_boot(&self, key: &SourceKey) -> Option<u32> {
+        self.sources.iter().find(|(known, _)| known == key).map(|(_, boot)| *boot)
+    }
+
     /// The index under which live values of a source go out.
     pub(crate) fn source_index(&self, key: &SourceKey, boot: u32) -> Option<u16> {
         let at = self.sources.iter().position(|(known, known_boot)| known == key && *known_boot == boot)?;

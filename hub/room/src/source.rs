@@ -64,6 +64,7 @@ pub struct Source {
     early_lost: SeqRanges,
     belongs: Belongings,
     told_to_hold: bool,
+    is_outlived: bool,
 }
 
 impl Source {
@@ -91,6 +92,7 @@ impl Source {
             early_lost: SeqRanges::new(),
             belongs: Belongings::default(),
             told_to_hold: false,
+            is_outlived: false,
         }
     }
 
@@ -111,7 +113,7 @@ impl Source {
             self.acks.tell_again(said.seq);
             return Ok(Some(Counter::ReadingDuplicate));
         }
-        let from_buffer = said.backfill || self.held.contains(said.seq);
+        let from_buffer = said.backfill || self.held(said.seq);
         let backfill = from_buffer || said.seq < self.newest_seq;
         self.newest_seq = self.newest_seq.max(said.seq);
         if !backfill {
@@ -221,6 +223,17 @@ impl Source {
         self.acks.refused().clone()
     }
 
+    /// A later boot of the same source runs: whatever still comes of this one was read before that.
+    pub const fn outlived(&mut self) {
+        self.is_outlived = true;
+    }
+
+    /// Whether a later boot of the same source runs.
+    #[must_use]
+    pub const fn is_outlived(&self) -> bool {
+        self.is_outlived
+    }
+
     /// Forgets what a row in quarantine looked like, and makes the word to its source.
     #[must_use]
     pub fn rejected(&self, seq: u32, code: u16) -> Rejected {
@@ -288,9 +301,14 @@ impl Source {
         }
     }
 
+    /// Whether it was read before the `bind`, or before the machine was started again.
+    fn held(&self, seq: u32) -> bool {
+        self.is_outlived || self.held.contains(seq)
+    }
+
     fn take_rows(&mut self, clock: &DeviceClock, now: Now, out: &mut Vec<Taken>) {
         while let Some(Row { seq, dev_ms, absorbed, reading, derived }) = self.decoder.row() {
-            let from_buffer = self.held.contains(seq);
+            let from_buffer = self.held(seq);
             self.take(
                 seq,
                 absorbed,

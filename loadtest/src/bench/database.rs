@@ -277,6 +277,25 @@ impl Database {
         }
     }
 
+    /// Boots after the first of their source that have readings, and those of them whose first reading is stored as of another time than it
+    /// came at, by more than 20 s. Means something where nothing of them was held back.
+    ///
+    /// # Errors
+    /// Where it cannot be asked.
+    pub async fn restarted_boots(&self) -> anyhow::Result<(i64, i64)> {
+        macro_rules! first_readings {
+            ($of:literal) => {
+                concat!(
+                    "select count(*) from samples s where s.boot > (select min(b.boot) from boots b where b.source = s.source)
+                     and s.seq = (select min(f.seq) from samples f where f.source = s.source and f.boot = s.boot)",
+                    $of
+                )
+            };
+        }
+        let misplaced = first_readings!(" and abs(s.at_ms - s.received_at_ms) > 20000");
+        Ok((self.count(first_readings!("")).await?, self.count(misplaced).await?))
+    }
+
     /// How many readings of a machine are stored.
     ///
     /// # Errors

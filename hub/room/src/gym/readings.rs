@@ -4,6 +4,7 @@
 //! resends. What a source said is put in order by [`Source`]; what is whole goes to the machine (does it move? does a reading show the
 //! target, or rest?), to its workout and to the floor. A sample is one input, one step, all its effects.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
@@ -64,9 +65,10 @@ impl Gym {
         let connection = self.connections.entry(session).or_default();
         connection.clocks.entry(bind.clock).or_default();
         connection.sources.push(handle);
-        let source = Source::new(handle, session, key, &bind);
+        let mut source = Source::new(handle, session, key, &bind);
+        self.boots_of_one_source(&mut source);
         self.pace.want(handle, session, bind.slot, &bind.held, i64::from(turn.draw.below(JITTER_MS)), turn.now);
-        if let Some(id) = source.key.machine
+        if let Some(id) = source.key.machine.filter(|_| !source.is_outlived())
             && let Some(machine) = self.machines.get_mut(&id)
         {
             machine.list_source(&source.key, source.boot, SOURCES_MAX);
@@ -75,6 +77,31 @@ impl Gym {
         self.sources.insert(handle, Box::new(source));
         self.workout_source_bound(turn, handle, &bind.held);
         turn.deliver(session, Lane::Event, Bound { slot: bind.slot });
+    }
+
+    /// Of the boots of a source on one connection only the last runs. One that is newer than what was known was just started, and its clock
+    /// with it.
+    fn boots_of_one_source(&mut self, new: &mut Source) {
+        let listed = new.key.machine.and_then(|id| self.machines.get(&id)).and_then(|machine| machine.listed_boot(&new.key));
+        let mut is_started = listed.is_some_and(|boot| boot < new.boot);
+        let boots = (new.key.clone(), 0)..=(new.key.clone(), u32::MAX);
+        for handle in self.of_boot.range(boots).flat_map(|(_, handles)| handles) {
+            let Some(known) = self.sources.get_mut(handle).filter(|known| known.session == new.session) else { continue };
+            match known.boot.cmp(&new.boot) {
+                Ordering::Less => {
+                    known.outlived();
+                    is_started = true;
+                }
+                Ordering::Equal => (),
+                Ordering::Greater => new.outlived(),
+            }
+        }
+        if is_started
+            && !new.is_outlived()
+            && let Some(clock) = self.connections.get_mut(&new.session).and_then(|connection| connection.clocks.get_mut(&new.clock))
+        {
+            clock.restart();
+        }
     }
 
     /// Whether the connection has no room for this clock.

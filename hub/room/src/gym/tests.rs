@@ -23,6 +23,8 @@ mod property;
 #[cfg(test)]
 mod readings;
 #[cfg(test)]
+mod reboots;
+#[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod rooms;

@@ -117,14 +117,18 @@ impl Gym {
         }
     }
 
-    /// From the next reading on, a source contributes; a boot that came after one that did contributes whole. Where the source
-    /// stands is not known before it read something on its connection: then it begins with that ([`Self::joins`]), unless its machine kept
-    /// from which number on its claim counts.
+    /// From the next reading on, a source contributes; a boot that came after one that does contributes whole, and one that is over to
+    /// nothing new. Where the source stands is not known before it read something on its connection: then it begins with that
+    /// ([`Self::joins`]), unless its machine kept from which number on its claim counts.
     fn attach(&mut self, turn: &mut Turn<'_>, handle: SourceHandle, id: WorkoutId) {
         let (Some(source), Some(workout)) = (self.sources.get(&handle), self.workouts.get(&id)) else { return };
-        let rebooted = (0..source.boot).rev().take(8).any(|boot| workout.stretches_of(&source.key, boot).next().is_some());
         let claimed = self.claimed_from(source);
-        let from_seq = claimed.or(if rebooted { Some(1) } else { source.next_seq() });
+        let from_seq = match claimed {
+            Some(from_seq) => Some(from_seq),
+            None if source.is_outlived() => None,
+            None if workout.goes_on_before(&source.key, source.boot) => Some(1),
+            None => source.next_seq(),
+        };
         if let Some(from_seq) = from_seq
             && let Some(mut source) = self.sources.remove(&handle)
         {

@@ -66,6 +66,12 @@ impl Workout {
         self.stretches.iter().enumerate().filter(of).map(|(at, stretch)| (at as u16, stretch.from_seq, stretch.to_seq()))
     }
 
+    /// Whether an earlier boot of this source contributes and was not seen to end.
+    #[must_use]
+    pub fn goes_on_before(&self, key: &SourceKey, boot: u32) -> bool {
+        self.stretches.iter().any(|stretch| stretch.key == *key && stretch.boot < boot && stretch.close == Close::Open)
+    }
+
     /// The connection of a source is gone; it may go on reading into its buffer.
     pub fn link_lost(&mut self, key: &SourceKey, boot: u32, now: Now, out: &mut Vec<Effect>) {
         for stretch in self.stretches.iter_mut().filter(|stretch| stretch.is_of(key, boot)) {

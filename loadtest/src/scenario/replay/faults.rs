@@ -27,9 +27,10 @@ enum Fault {
     DatabaseComes,
 }
 
-/// Lets everything happen at its time; returns when the last of it is over.
-pub(super) async fn happen(bench: &mut Bench, floor: &Floor, own: &ReplayArgs, report: &mut Report) -> anyhow::Result<()> {
+/// Lets everything happen at its time; returns when the last of it is over, with the moment at which the first machine was started again.
+pub(super) async fn happen(bench: &mut Bench, floor: &Floor, own: &ReplayArgs, report: &mut Report) -> anyhow::Result<Instant> {
     let start = Instant::now();
+    let mut restarted = start;
     for (at, fault) in plan(floor, own) {
         tokio::time::sleep(at.saturating_sub(start.elapsed())).await;
         progress(&format!("replay: {fault:?} after {:.1} s", start.elapsed().as_secs_f64()));
@@ -39,6 +40,7 @@ pub(super) async fn happen(bench: &mut Bench, floor: &Floor, own: &ReplayArgs, r
             Fault::Reboot => {
                 let stand = &floor.stands[0];
                 floor.gateways[stand.gateway].with(|core, now_ms| core.reboot(stand.machine, own.speed, now_ms));
+                restarted = Instant::now();
             }
             Fault::Kill => {
                 let child = bench.child()?;
@@ -58,7 +60,7 @@ pub(super) async fn happen(bench: &mut Bench, floor: &Floor, own: &ReplayArgs, r
     }
     report.set("kills", own.kill);
     report.set("postgres_stop_s", own.postgres_stop);
-    Ok(())
+    Ok(restarted)
 }
 
 fn plan(floor: &Floor, own: &ReplayArgs) -> Vec<(Duration, Fault)> {

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use protocol::limits::STALE_MS;
 use tokio_util::sync::CancellationToken;
 
 use crate::bench::{Bench, BenchArgs, Latency, Report, progress};
@@ -118,7 +119,7 @@ async fn train(bench: &mut Bench, floor: &Floor, own: &ReplayArgs, report: &mut 
     }
     let start = Instant::now();
     floor.begin(own.speed);
-    faults::happen(bench, floor, own, report).await?;
+    let restarted = faults::happen(bench, floor, own, report).await?;
     for gateway in &floor.gateways {
         gateway.wait_for("the end of the workouts", floor.duration + SETTLE, crate::gateway::Gateway::is_over).await?;
     }
@@ -134,7 +135,20 @@ async fn train(bench: &mut Bench, floor: &Floor, own: &ReplayArgs, report: &mut 
     while let Some(phone) = phones.join_next().await {
         seen.push(phone??);
     }
+    live_again(floor, &seen, restarted, own, report);
     Ok(seen)
+}
+
+/// A machine that is started again is live for its member before its last value would be stale; not held against a hub that is away itself.
+fn live_again(floor: &Floor, seen: &[Seen], restarted: Instant, own: &ReplayArgs, report: &mut Report) {
+    let phone = seen.iter().find(|phone| phone.machine == Some(floor.stands[0].machine));
+    let began = phone.into_iter().flat_map(|phone| phone.began.values()).filter(|began| began.into_std() > restarted).min();
+    let after = began.map(|began| began.into_std() - restarted);
+    report.set("restart_live_ms", after.map(|after| after.as_millis() as u64));
+    let in_time = after.is_some_and(|after| after.as_millis() as i64 <= STALE_MS);
+    report.require(in_time || own.kill > 0 || own.upgrade > 0, || {
+        format!("the values of a machine that was started again were live after {after:?}, not within {STALE_MS} ms")
+    });
 }
 
 fn fill(report: &mut Report, floor: &Floor, seen: &[Seen], own: &ReplayArgs) {

@@ -41,6 +41,8 @@ pub(in crate::scenario) struct Seen {
     pub(in crate::scenario) stale: u64,
     /// Age and seq of the oldest of them.
     pub(in crate::scenario) stalest: (u32, u32),
+    /// When the first value of each boot of the machine was shown.
+    pub(in crate::scenario) began: HashMap<u32, Instant>,
     /// Every value, to hold against what the machine numbered.
     pub(in crate::scenario) shown: Shown,
     /// Rooms whose memory was told to be another one.
@@ -211,6 +213,9 @@ impl Training {
                 self.seen.lives += 1;
                 self.seen.told_stale += u64::from(i64::from(live.age_ms) > STALE_MS);
                 self.seen.shown.live(live);
+                if let Some(boot) = self.seen.shown.boot_of(live.source) {
+                    self.seen.began.entry(boot).or_insert_with(Instant::now);
+                }
                 let before = self.newest.insert(live.source, live.seq);
                 self.seen.backwards += u64::from(before.is_some_and(|before| before >= live.seq));
                 if let Some(numbered) = self.gateway.numbered_at(self.machine, live.seq) {

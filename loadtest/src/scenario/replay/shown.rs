@@ -37,6 +37,11 @@ impl Shown {
         }
     }
 
+    /// The boot of a source of the room.
+    pub(in crate::scenario) fn boot_of(&self, source: u16) -> Option<u32> {
+        self.sources.get(&source).map(|(_, boot)| *boot)
+    }
+
     /// A live value.
     pub(in crate::scenario) fn live(&mut self, live: &Live) {
         self.value(live.source, live.seq, None, live.reading.clone());

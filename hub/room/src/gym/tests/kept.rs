@@ -151,10 +151,14 @@ impl Play {
         self.world.now.at_ms - self.boot_began_at_ms
     }
 
-    fn connect(&mut self) {
+    fn hello(&mut self) {
         let hello = MachineHello { claim_since_dev_ms: self.since_dev_ms, ..hello(BIKE, self.claim) };
         self.world.step(Input::MachineHello { session: LINK, viewer: who(LINK), hello });
         self.listen();
+    }
+
+    fn connect(&mut self) {
+        self.hello();
         for (boot, kept) in self.boots.clone() {
             if boot == self.boot || !kept.buffer.is_empty() {
                 self.bind(boot, &kept);
@@ -317,9 +321,10 @@ impl Play {
                 if let Some(claim) = self.claim {
                     self.began.remove(&claim.workout);
                 }
-                // Its gateway knows the link to be another: nothing of the clock before counts.
-                self.world.gone(LINK);
-                self.connect();
+                // Its gateway stays connected: it says hello again and binds the new boot beside the one before.
+                self.hello();
+                let kept = self.boots[&self.boot].clone();
+                self.bind(self.boot, &kept);
             }
             Deed::LinkLost(reads) => {
                 self.world.gone(LINK);

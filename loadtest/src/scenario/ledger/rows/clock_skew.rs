@@ -35,5 +35,9 @@ async fn run(case: Case) -> anyhow::Result<Found> {
     let clocks = ground.floor.stands.len().min(Skew::ALL.len());
     ground.found.set("clocks", clocks);
     ground.found.require(clocks == Skew::ALL.len(), || format!("only {clocks} kinds of clocks"));
+    let (restarted, misplaced) = ground.bench.database().await?.restarted_boots().await?;
+    ground.found.require(restarted == clocks as i64 && misplaced == 0, || {
+        format!("of {restarted} machines that were started again {misplaced} are stored as of a time at which they were not read")
+    });
     ground.finish().await
 }
