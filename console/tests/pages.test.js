@@ -297,7 +297,10 @@ test('a room that the page wants between its hello and the hub’s welcome is wa
       await greeted.opened;
       await route.continue();
     });
-    target.on('requestfinished', (request) => { if (request.url().includes('/v1/boards')) setTimeout(known.open, 500); });
+    // The links to boards are drawn with what the page wants to watch; a frame later it has told its wire.
+    target.locator('#others a').first().waitFor({ state: 'attached', timeout: SOON })
+      .then(() => target.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))))
+      .then(known.open);
   };
   const page = await open(browser, hub.url, { path: '/board.html', role: 'display', width: 1280, height: 800, route: between });
   await page.locator('.standing').first().waitFor({ timeout: SOON });
