@@ -214,9 +214,9 @@ async fn amended(hub: &Hub, workout: WorkoutId, revision: u32, totals: Totals) {
 
 fn carry(hub: &Hub, report: Report) {
     match report {
-        Report::Stored { source, boot, seqs, rejected } => {
+        Report::Stored { source, boot, nonce, seqs, rejected } => {
             let rejected = rejected.into_iter().map(|row| (row.seq, row.code)).collect();
-            to_source(hub, &source, Input::Stored { source: room_key(&source), boot, stored: seqs, rejected });
+            to_source(hub, &source, Input::Stored { source: room_key(&source), boot, nonce, stored: seqs, rejected });
         }
         Report::SourceConflict { source, boot, .. } => {
             to_source(hub, &source, Input::SourceConflict { source: room_key(&source), boot });

@@ -180,7 +180,7 @@ impl Gym {
                 self.visit_known(turn, member, known);
             }
             Input::WorkoutKnown { record } => self.workout_known(turn, *record),
-            Input::Stored { source, boot, stored, rejected } => self.stored(turn, &source, boot, &stored, &rejected),
+            Input::Stored { source, boot, nonce, stored, rejected } => self.stored(turn, &source, (boot, nonce), &stored, &rejected),
             Input::SourceConflict { source, boot } => self.source_conflict(turn, &source, boot),
             Input::DeviceCloned { device, subject } => self.tell_staff(turn, EventBody::DeviceCloned { device, subject }),
             Input::RecorderReady => self.recorder_ready(turn),

@@ -272,8 +272,8 @@ pub enum Input {
     VisitKnown { member: MemberId, visit: protocol::VisitId, started_at_ms: i64, machines: Vec<MachineId> },
     /// A workout that ran before the restart; comes before the machines of its gym, whose claims go on with it.
     WorkoutKnown { record: Box<WorkoutRecord> },
-    /// The Recorder stored (or quarantined) these of a boot; `rejected` names the quarantined with their error number.
-    Stored { source: SourceKey, boot: u32, stored: SeqRanges, rejected: Vec<(u32, u16)> },
+    /// The Recorder stored (or quarantined) these of a boot under this nonce; `rejected` names the quarantined with their error number.
+    Stored { source: SourceKey, boot: u32, nonce: u32, stored: SeqRanges, rejected: Vec<(u32, u16)> },
     /// The Recorder found that a boot came with another nonce: both are flagged.
     SourceConflict { source: SourceKey, boot: u32 },
     /// The key of one device of this gym was live on two sockets.

@@ -16,6 +16,8 @@ pub enum Report {
         source: Arc<SourceKey>,
         /// Which boot.
         boot: u32,
+        /// The nonce that they came with: what another device says under the same boot is not meant.
+        nonce: u32,
         /// Which numbers.
         seqs: SeqRanges,
         /// Those of them that went to quarantine.

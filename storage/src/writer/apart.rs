@@ -53,7 +53,7 @@ impl Writer {
         let mut seqs = SeqRanges::new();
         seqs.insert(row.seq, row.seq);
         let rejected = vec![Rejection { seq: row.seq, code: ErrorCode::ReadingPoison.code(), detail }];
-        self.report(Report::Stored { source: Arc::clone(&row.source), boot: row.boot, seqs, rejected }).await;
+        self.report(Report::Stored { source: Arc::clone(&row.source), boot: row.boot, nonce: row.nonce, seqs, rejected }).await;
         Ok(())
     }
 

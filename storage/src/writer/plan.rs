@@ -68,12 +68,13 @@ pub(crate) struct Outcome {
     pub(crate) quarantined: u64,
     boots: BTreeMap<Key, BootNews>,
     /// Of members who were erased: their sources have no numbers.
-    erased: HashMap<(Arc<SourceKey>, u32), SeqRanges>,
+    erased: HashMap<(Arc<SourceKey>, u32, u32), SeqRanges>,
     conflicts: BTreeMap<(Key, u32), (Arc<SourceKey>, SeqRanges)>,
 }
 
 struct BootNews {
     source: Arc<SourceKey>,
+    nonce: u32,
     seqs: SeqRanges,
     rejected: Vec<Rejection>,
 }
@@ -145,7 +146,7 @@ impl<'r> Plan<'r> {
 
     /// Of a member who was erased: told as stored, so that its source forgets it, and never written.
     pub(crate) fn erased(&mut self, row: &'r Row) {
-        let seqs = self.outcome.erased.entry((Arc::clone(&row.source), row.boot)).or_default();
+        let seqs = self.outcome.erased.entry((Arc::clone(&row.source), row.boot, row.nonce)).or_default();
         let to = if let RowWhat::Lost { to } = row.what { to } else { row.seq };
         for (from, to) in row.absorbed.iter().map(|&seq| (seq, seq)).chain([(row.seq, to)]).filter(|(from, to)| *from > 0 && from <= to) {
             seqs.insert(from, to);
@@ -182,7 +183,8 @@ impl<'r> Plan<'r> {
 
 impl Outcome {
     fn news(&mut self, key: Key, row: &Row) -> &mut BootNews {
-        self.boots.entry(key).or_insert_with(|| BootNews { source: Arc::clone(&row.source), seqs: SeqRanges::new(), rejected: Vec::new() })
+        let (nonce, seqs, rejected) = (row.nonce, SeqRanges::new(), Vec::new());
+        self.boots.entry(key).or_insert_with(|| BootNews { source: Arc::clone(&row.source), nonce, seqs, rejected })
     }
 
     pub(crate) fn into_reports(self) -> impl Iterator<Item = Report> {
@@ -191,10 +193,12 @@ impl Outcome {
         let stored = self.boots.into_iter().map(|((_, boot), news)| Report::Stored {
             source: news.source,
             boot,
+            nonce: news.nonce,
             seqs: news.seqs,
             rejected: news.rejected,
         });
-        let erased = self.erased.into_iter().map(|((source, boot), seqs)| Report::Stored { source, boot, seqs, rejected: Vec::new() });
+        let erased = self.erased.into_iter();
+        let erased = erased.map(|((source, boot, nonce), seqs)| Report::Stored { source, boot, nonce, seqs, rejected: Vec::new() });
         stored.chain(erased).chain(conflicts)
     }
 }

@@ -240,9 +240,17 @@ impl Gym {
         }
     }
 
-    pub(super) fn stored(&mut self, turn: &mut Turn<'_>, key: &SourceKey, boot: u32, stored: &SeqRanges, rejected: &[(u32, u16)]) {
+    /// What is stored of a boot: for whoever says it under this nonce. Another device that has the same boot by mistake keeps what it has.
+    pub(super) fn stored(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: &SourceKey,
+        (boot, nonce): (u32, u32),
+        stored: &SeqRanges,
+        rejected: &[(u32, u16)],
+    ) {
         for &handle in self.of_boot.get(&(key.clone(), boot)).into_iter().flatten() {
-            let Some(source) = self.sources.get_mut(&handle) else { continue };
+            let Some(source) = self.sources.get_mut(&handle).filter(|source| source.nonce == nonce) else { continue };
             source.acks.store(stored);
             let session = source.session;
             let words: Vec<_> = rejected.iter().map(|(seq, code)| source.rejected(*seq, *code)).collect();

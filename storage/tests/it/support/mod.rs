@@ -170,7 +170,7 @@ impl House {
 
     pub(crate) async fn hear_one(&mut self) {
         match timeout(PATIENCE, self.reports.recv()).await.expect("a report comes").expect("the driver runs") {
-            Report::Stored { source, boot, seqs, rejected } => {
+            Report::Stored { source, boot, seqs, rejected, .. } => {
                 self.heard.stored.entry((source, boot)).or_default().union(&seqs);
                 self.heard.rejected.extend(rejected);
             }

@@ -99,7 +99,7 @@ fn input() -> impl Strategy<Value = Input> {
             state: MachineState { machine: machine(2), state: MachineStatus::Active, cause: Cause::User, user_present: None },
         }),
         1 => (ranges(), seq()).prop_map(|(stored, seq)| Input::Stored {
-            source: SourceKey { machine: Some(machine(2)), member: None, sensor: Text::cut("ftms") }, boot: 1, stored, rejected: vec![(seq, 603)],
+            source: SourceKey { machine: Some(machine(2)), member: None, sensor: Text::cut("ftms") }, boot: 1, nonce: 9, stored, rejected: vec![(seq, 603)],
         }),
         1 => (seq(), seq()).prop_map(move |(seq, other)| Input::NotAccepted { source, seq, through: other, absorbed: vec![other] }),
         1 => Just(Input::RecorderReady),

@@ -242,7 +242,7 @@ impl Play {
                     kept.buffer.retain(|seq, _| !stored.contains(*seq));
                 }
                 let source = SourceKey { machine: Some(machine(BIKE)), member: None, sensor: Text::cut("ftms") };
-                self.world.step(Input::Stored { source, boot, stored, rejected: vec![] });
+                self.world.step(Input::Stored { source, boot, nonce: 9, stored, rejected: vec![] });
             }
         }
     }

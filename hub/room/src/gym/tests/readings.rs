@@ -149,7 +149,7 @@ fn a_sealed_workout_hears_what_is_stored_and_its_room_is_told() {
     world.step(Input::Release { session: phone(1), viewer: who(phone(1)), release: Release { req: 9, machine: machine(2), fence } });
     world.tick_for(1_000);
     assert!(!world.facts().iter().any(|fact| matches!(fact, Persist::AddUp { .. })));
-    world.step(Input::Stored { source: ftms(2), boot: 1, stored: SeqRanges::from_iter([1]), rejected: vec![] });
+    world.step(Input::Stored { source: ftms(2), boot: 1, nonce: 9, stored: SeqRanges::from_iter([1]), rejected: vec![] });
     world.tick_for(1_000);
     assert!(world.facts().iter().any(|fact| matches!(fact, Persist::AddUp { revision: 0, .. })));
     world.step(Input::TotalsKnown { workout, revision: 0, totals: Totals { readings: 1, ..Totals::default() } });
@@ -205,4 +205,35 @@ fn a_machine_that_is_bound_to_another_gateway_or_taken_away_is_not_published_any
         assert_eq!(kept(&mut world), [], "machine {n}");
     }
     assert_eq!(world.availability(1), Availability::Unknown);
+}
+
+#[test]
+fn a_device_that_has_the_boot_of_another_does_not_hear_that_its_readings_are_stored() {
+    let mut world = World::linked(2);
+    let sensor = text::Text::cut("hr");
+    for (slot, nonce) in [(71, 5), (72, 6)] {
+        let bind = Bind {
+            slot,
+            machine: None,
+            sensor: sensor.clone(),
+            boot: 1,
+            nonce,
+            clock: 0,
+            held: SeqRanges::new(),
+            quirk: None,
+            claim_from_seq: None,
+        };
+        world.step(Input::Bind { session: phone(1), viewer: who(phone(1)), source: SourceHandle(slot.into()), bind });
+        let mut reading = Reading::new();
+        reading.set(Field::HeartRate, 140);
+        let said = Numbered { seq: 1, dev_ms: 10, what: Said::Reading(reading), backfill: false };
+        world.step(Input::Said { source: SourceHandle(slot.into()), said });
+    }
+    let source = SourceKey { machine: None, member: Some(member(1)), sensor };
+    world.step(Input::Stored { source, boot: 1, nonce: 5, stored: SeqRanges::from_iter([1]), rejected: vec![] });
+    world.tick_for(3_000);
+    let told = |frame| if let ServerFrame::Ack(ack) = frame { Some(ack.acks) } else { None };
+    let acks = world.hear(phone(1)).into_iter().filter_map(told).flatten();
+    let slots: std::collections::BTreeSet<u16> = acks.filter(|ack| ack.stored.contains(1)).map(|ack| ack.slot).collect();
+    assert_eq!(slots, [71].into());
 }
