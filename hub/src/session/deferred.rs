@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use protocol::frame::{Ceiling, Done, JoinRoom, Propose, Refresh, Refreshed, Role, RotateKey};
 use protocol::{CloseReason, ErrorCode, MemberId, RoomName, ServerFrame, TeamId};
+use room::input::MemberRecord;
 use room::rights::{self, Action, Object};
 use room::{Input, Lane, MemberInput};
 
@@ -277,7 +278,11 @@ async fn ceiling(hub: &Hub, peer: &Peer, ceiling: Ceiling) {
     }
     for gym in hub.registry.gyms_of_member(tenant, member) {
         let input = Input::Ceiling { member, heart_rate_bpm: ceiling.heart_rate_bpm };
-        hub.shards.owe(hub.registry.shard_of(gym.0), Order::Gym { gym, from: None, input });
+        hub.to_gym(gym, input);
+    }
+    // What is remembered of the member is told again at each join of a coach: the ceiling of before must not come back with it.
+    if let Some((_, known)) = hub.registry.member(member) {
+        hub.member_changed(tenant, member, &MemberRecord { ceiling_bpm: ceiling.heart_rate_bpm, ..(*known).clone() });
     }
     peer.send_now(Lane::Event, &Done { req: ceiling.req }.into());
 }
