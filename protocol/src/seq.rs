@@ -72,6 +72,11 @@ impl SeqRanges {
         had
     }
 
+    /// Keeps the highest `most` ranges, and forgets the lower ones.
+    pub fn keep_highest(&mut self, most: usize) {
+        self.0.drain(..self.0.len().saturating_sub(most));
+    }
+
     /// Whether `seq` is in the set.
     #[must_use]
     pub fn contains(&self, seq: u32) -> bool {

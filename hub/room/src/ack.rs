@@ -114,10 +114,7 @@ impl Acks {
         self.taken.union(&self.fresh);
         self.fresh.clear();
         for ranges in [&mut self.taken, &mut self.stored, &mut self.news, &mut self.refused] {
-            let over = ranges.iter().len().saturating_sub(RANGES_MAX);
-            if over > 0 {
-                *ranges = ranges.iter().skip(over).map(|range| (*range.start(), *range.end())).collect();
-            }
+            ranges.keep_highest(RANGES_MAX);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! In: what sources hold, what came of it, time, and jitter drawn by the caller. Out: `resend {from, to, rate}` grants. After an
 //! outage a whole gym comes back at once, and live goes first: grants start after a pause and a jitter, and their rates add up to
 //! no more than a bound for each connection and for the gym. While the Recorder is full nothing is granted. A grant
-//! that brings nothing is repeated twice, then the stretch is left to the next `bind`.
+//! that brings nothing is repeated twice, then the stretch is left to the next `bind`; after three more so is everything else of its source.
 
 use std::collections::BTreeMap;
 
@@ -25,8 +25,10 @@ const GRANT_S: u32 = 4;
 const GRACE_MS: i64 = 10_000;
 /// Live goes first after a reconnect.
 const LIVE_FIRST_MS: i64 = 1_000;
-/// Fruitless grants until a stretch is given up on this connection.
+/// Fruitless grants in a row until their stretch is given up on this connection, and each fruitless one after it.
 const FRUITLESS_MAX: u8 = 3;
+/// And until everything that the source said to hold is: others wait for the same rates.
+const HOPELESS_MAX: u8 = 6;
 
 const _: () = assert!(CONNECTION_RATE <= GYM_RATE && SOURCE_RATES.1 <= CONNECTION_RATE && SOURCE_RATES.0 < SOURCE_RATES.1);
 
@@ -153,9 +155,10 @@ impl Wanted {
     fn expire(&mut self, now: Now) -> bool {
         let Some(grant) = self.grant.take_if(|grant| now.mono_ms >= grant.until_mono_ms) else { return true };
         self.fruitless = if grant.brought == 0 { self.fruitless + 1 } else { 0 };
-        if self.fruitless >= FRUITLESS_MAX {
+        if self.fruitless >= HOPELESS_MAX {
+            self.ranges.clear();
+        } else if self.fruitless >= FRUITLESS_MAX {
             self.ranges.remove(grant.from, grant.to);
-            self.fruitless = 0;
         }
         !self.ranges.is_empty()
     }
@@ -221,6 +224,17 @@ mod tests {
             pace.tick(at(second * 1_000), &mut out);
         }
         assert_eq!(resends(&mut out).len(), 3);
+        assert!(pace.is_done(SourceHandle(1)));
+    }
+
+    #[test]
+    fn a_source_that_holds_everything_and_brings_nothing_does_not_wait_in_the_way_for_ever() {
+        let (mut pace, mut out) = (Pace::default(), Vec::new());
+        pace.want(SourceHandle(1), session(1), 9, &SeqRanges::from_iter([(1, u32::MAX)]), 0, at(0));
+        for second in 0..300 {
+            pace.tick(at(second * 1_000), &mut out);
+        }
+        assert_eq!(resends(&mut out).len(), usize::from(HOPELESS_MAX));
         assert!(pace.is_done(SourceHandle(1)));
     }
 
