@@ -38,6 +38,7 @@ const _: () = assert!(ASK_MS * 3 < CLOCK_PAIR_LIFE_MS);
 
 #[derive(Debug, Clone, Copy)]
 struct Pair {
+    /// The hub's monotonic clock minus device time: a step of UTC does not make a pair wrong.
     offset_ms: i64,
     rtt_ms: i64,
     mono_ms: i64,
@@ -84,7 +85,7 @@ impl DeviceClock {
         if sent < received || !(0..=RTT_MAX_MS).contains(&rtt_ms) {
             return false;
         }
-        let offset_ms = ((clock.asked_at_ms - received) + (answered_at_ms - sent)).div_euclid(2);
+        let offset_ms = ((clock.asked_at_ms - received) + (answered_at_ms - sent)).div_euclid(2) - utc_minus_mono(now);
         let pair = Pair { offset_ms, rtt_ms, mono_ms: now.mono_ms };
         if self.pairs.back().is_some_and(|last| stepped(last, &pair)) {
             self.pairs.clear();
@@ -104,7 +105,7 @@ impl DeviceClock {
         if !self.pairs.is_empty() {
             return;
         }
-        let offset_ms = now.at_ms - cut(dev_ms);
+        let offset_ms = now.mono_ms - cut(dev_ms);
         if self.guess.is_none_or(|guess| offset_ms <= guess.offset_ms || now.mono_ms - guess.mono_ms > CLOCK_PAIR_LIFE_MS) {
             self.guess = Some(Pair { offset_ms, rtt_ms: 0, mono_ms: now.mono_ms });
         }
@@ -113,9 +114,9 @@ impl DeviceClock {
     /// UTC minus device time, the best that is known now; none before anything was heard.
     #[must_use]
     pub fn offset_ms(&self, now: Now) -> Option<i64> {
-        let Some(best) = self.pairs.iter().rev().min_by_key(|pair| pair.rtt_ms) else { return self.guess.map(|guess| guess.offset_ms) };
+        let best = self.pairs.iter().rev().min_by_key(|pair| pair.rtt_ms).copied().or(self.guess)?;
         let drifted = self.drift() * (now.mono_ms - best.mono_ms) as f64;
-        Some(best.offset_ms + drifted as i64)
+        Some(best.offset_ms + drifted as i64 + utc_minus_mono(now))
     }
 
     /// Drift in ms a ms between the oldest and the newest pair; 0 while it is smaller than their uncertainty.
@@ -146,10 +147,21 @@ impl DeviceClock {
         self.to_utc(dev_ms, now).map(|taken_at_ms| (now.at_ms - taken_at_ms).max(0))
     }
 
+    /// A machine that this clock stamps was perhaps started again, and nobody said yet that its clock was: the next tick asks.
+    pub const fn ask_soon(&mut self) {
+        self.asked_mono_ms = None;
+    }
+
     /// Age of the newest pair; none without one.
     #[must_use]
     pub fn pair_age_ms(&self, now: Now) -> Option<i64> {
         self.pairs.back().map(|pair| now.mono_ms - pair.mono_ms)
+    }
+
+    /// Whether the newest pair is from then or later.
+    #[must_use]
+    pub fn is_asked_since(&self, mono_ms: i64) -> bool {
+        self.pairs.back().is_some_and(|pair| pair.mono_ms >= mono_ms)
     }
 
     /// Whether a command that raises effort may be stamped with this clock.
@@ -157,6 +169,10 @@ impl DeviceClock {
     pub fn is_sure(&self, now: Now) -> bool {
         self.pair_age_ms(now).is_some_and(|age_ms| age_ms < CLOCK_PAIR_LIFE_MS)
     }
+}
+
+const fn utc_minus_mono(now: Now) -> i64 {
+    now.at_ms - now.mono_ms
 }
 
 /// Whether the clock jumped between two pairs: further than drift and delay explain.

@@ -119,6 +119,8 @@ pub(crate) struct Machine {
     pub(crate) classes: Classes,
     pub(crate) link: Link,
     pub(crate) heard_at_ms: Option<i64>,
+    /// When it last said hello.
+    pub(crate) hello_mono_ms: i64,
     pub(crate) facts: Option<Facts>,
     pub(crate) status: Option<MachineStatus>,
     pub(crate) cause: Cause,
@@ -152,6 +154,7 @@ impl Machine {
             classes,
             link: Link::Never,
             heard_at_ms: None,
+            hello_mono_ms: 0,
             facts: None,
             status: None,
             cause: Cause::Unknown,
@@ -220,6 +223,7 @@ impl Machine {
             hold.alive_mono_ms += mono_ms - since_mono_ms;
         }
         self.link = Link::Up { session, clock: hello.clock };
+        self.hello_mono_ms = mono_ms;
         self.facts = Some(Facts { powered: hello.model.powered, screen: hello.screen, ranges: hello.ranges });
         self.kept = hello.claim.map(|claim| Kept { fence: claim.fence, since_dev_ms: hello.claim_since_dev_ms });
         self.status = Some(hello.state);

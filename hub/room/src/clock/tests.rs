@@ -98,6 +98,17 @@ fn a_jump_of_the_clock_forgets_what_was_known_before_it() {
 }
 
 #[test]
+fn a_step_of_utc_makes_no_reading_older() {
+    let mut clock = DeviceClock::default();
+    assert!(exchange(&mut clock, |ms| ms, 1_000, 10, 10));
+    for step_ms in [-86_400_000, 300_000] {
+        let stepped = Now { at_ms: UTC + 5_000 + step_ms, mono_ms: 5_000 };
+        assert_eq!(clock.age_ms(4_900, stepped), Some(100), "UTC stepped by {step_ms} ms");
+        assert_eq!(clock.to_dev(stepped.at_ms + 8_000, stepped), Some(13_000));
+    }
+}
+
+#[test]
 fn the_anchor_of_a_boot_does_not_move() {
     let (mut clock, mut boot) = (DeviceClock::default(), BootClock::default());
     clock.heard(5_000, now(6_000));

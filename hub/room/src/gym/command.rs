@@ -106,7 +106,9 @@ impl Gym {
                 ranges: machine.facts.and_then(|facts| facts.ranges),
                 moves: machine.motion.moves(now.mono_ms),
                 current: aim(control.target).and_then(|(field, _)| machine.motion.fresh(field, now.mono_ms)),
-                sure: device.is_some_and(|device| device.is_sure(now)) && !machine.controls.is_calm(now.mono_ms),
+                // A machine that says hello again was perhaps started again: a pair from before that is of another clock.
+                sure: device.is_some_and(|device| device.is_sure(now) && device.is_asked_since(machine.hello_mono_ms))
+                    && !machine.controls.is_calm(now.mono_ms),
                 expires_dev_ms: device.and_then(|device| device.to_dev(now.at_ms + COMMAND_LIFE_MS, now)),
             },
         )?;

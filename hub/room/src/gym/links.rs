@@ -51,7 +51,7 @@ impl Gym {
             turn.out.push(Effect::Close { session: before, reason: CloseReason::Replaced });
         }
         let connection = self.connections.entry(session).or_default();
-        connection.clocks.entry(hello.clock).or_default();
+        connection.clocks.entry(hello.clock).or_default().ask_soon();
         if !connection.machines.contains(&id) {
             connection.machines.push(id);
         }

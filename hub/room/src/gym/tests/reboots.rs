@@ -113,6 +113,20 @@ fn a_command_to_a_machine_that_was_started_again_waits_for_its_new_clock() {
 }
 
 #[test]
+fn a_machine_that_says_hello_again_is_sent_nothing_that_raises_effort_before_its_clock_is_asked() {
+    let mut world = read_a_while();
+    world.claim_by_code(1, 2);
+    world.hello(2, world.gym.machines[&machine(2)].hold.as_ref().map(|hold| hold.held));
+    world.control(phone(1), 2, 7, Target::PowerW(5));
+    assert_eq!(world.error(phone(1)), Some(ErrorCode::RaisesEffort));
+    world.hear(LINK);
+    world.tick_for(50);
+    world.clock();
+    world.control(phone(1), 2, 8, Target::PowerW(5));
+    assert_eq!(world.commands().len(), 1);
+}
+
+#[test]
 fn who_claims_a_machine_after_it_was_started_again_gets_nothing_of_what_it_read_before() {
     let mut world = read_a_while();
     bind(&mut world, 2, SeqRanges::new());
