@@ -171,6 +171,7 @@ impl Source {
                 live_age_ms: None,
                 is_backfill: true,
                 is_first: false,
+                is_outlived: self.is_outlived,
                 what: KeepWhat::Lost { to },
                 derived: 0,
             });
@@ -246,9 +247,9 @@ impl Source {
         self.belongs.begin(from_seq, workout, index);
     }
 
-    /// Up to this seq it belonged to the workout that began last; what follows belongs to nobody.
-    pub fn end(&mut self, to_seq: u32) {
-        self.belongs.end(to_seq);
+    /// Up to this seq it belonged to this workout; what follows does not.
+    pub fn end(&mut self, workout: WorkoutId, to_seq: u32) {
+        self.belongs.end(workout, to_seq);
     }
 
     /// The stretch that this seq lies in ends before it.
@@ -364,6 +365,7 @@ impl Source {
             live_age_ms,
             is_backfill,
             is_first,
+            is_outlived: self.is_outlived,
             what,
             derived,
         });

@@ -34,7 +34,7 @@ use crate::ring::Ring;
 use crate::source::Taken;
 
 /// Sources and boots one workout may have; more are kept without it.
-const SOURCES_MAX: usize = 64;
+const SOURCES_MAX: usize = 256;
 /// *Saved* marks are told this often.
 const SAVED_EVERY_MS: i64 = 1_000;
 /// A better guess of the start is told where it is so much earlier.
@@ -203,7 +203,8 @@ impl Workout {
         let Some(stretch) = self.stretches.get_mut(usize::from(index)) else { return false };
         let was = stretch.close;
         let is_lost = matches!(taken.what, KeepWhat::Lost { .. });
-        if !(is_lost || stretch.admits(taken.seq, taken.corrected_at_ms)) {
+        let at_ms = if is_lost { taken.corrected_at_ms } else { stretch.at_ms(taken) };
+        if !(is_lost || stretch.admits(taken.seq, at_ms)) {
             if was != stretch.close {
                 self.persist_range(index, out);
             }
@@ -213,12 +214,12 @@ impl Workout {
         stretch.take(taken.seq, to, !taken.is_backfill);
         taken.absorbed.iter().for_each(|part| stretch.take(*part, *part, !taken.is_backfill));
         let closed = was != stretch.close;
-        let new = !is_lost && stretch.counted.insert(taken.seq, taken.seq) == 1;
+        let new = !is_lost && stretch.count(taken.seq);
         if closed {
             self.persist_range(index, out);
         }
         if new {
-            self.started_by(taken.corrected_at_ms, now, out);
+            self.started_by(at_ms, now, out);
             self.count(index, taken, now, out);
         }
         self.restage(now, out);

@@ -23,6 +23,8 @@ use crate::turn::Turn;
 
 /// Clocks one connection may have: one each for its machines, and the straps of a member.
 const CLOCKS_MAX: usize = protocol::limits::MACHINES_PER_SESSION_MAX;
+/// Sources of a member's own that one connection may bring: straps, watches, pods. All wait for the same backfill as machines.
+const OWN_SOURCES_MAX: usize = 32;
 /// Sources that a machine's room lists; a sensor with a new boot takes the place of the one before.
 const SOURCES_MAX: usize = 16;
 /// After a reconnect the sources of a gym bring their buffers at different times, within this.
@@ -59,7 +61,8 @@ impl Gym {
         if let Err(code) = allows(viewer, Action::Bind, &object) {
             return turn.refuse(session, None, code);
         }
-        if self.clocks_full(session, bind.clock) {
+        let own = |known: &Connection| key.machine.is_none() && known.sources.len() >= OWN_SOURCES_MAX;
+        if self.clocks_full(session, bind.clock) || self.connections.get(&session).is_some_and(own) {
             return turn.refuse(session, None, ErrorCode::TooManySlots);
         }
         let connection = self.connections.entry(session).or_default();

@@ -17,6 +17,8 @@ mod kept;
 #[cfg_attr(fuzzing, allow(dead_code, reason = "the fuzzer plays hours only"))]
 mod kit;
 #[cfg(test)]
+mod left;
+#[cfg(test)]
 mod people;
 #[cfg(test)]
 mod property;

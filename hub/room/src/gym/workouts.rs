@@ -29,7 +29,7 @@ fn runs(workout: &Workout) -> bool {
 fn part(workout: &mut Workout, source: &mut Source, turn: &mut Turn<'_>) {
     workout.detach(&source.key, source.boot, source.newest_seq(), turn.now, turn.out);
     if workout.stretches_of(&source.key, source.boot).all(|(_, _, to)| to < u32::MAX) {
-        source.end(source.newest_seq());
+        source.end(workout.seed().workout, source.newest_seq());
     }
 }
 
@@ -126,7 +126,7 @@ impl Gym {
         let from_seq = match claimed {
             Some(from_seq) => Some(from_seq),
             None if source.is_outlived() => None,
-            None if workout.goes_on_before(&source.key, source.boot) => Some(1),
+            None if workout.goes_on_before(&source.key, source.boot) && !self.is_elsewhere(source) => Some(1),
             None => source.next_seq(),
         };
         if let Some(from_seq) = from_seq
@@ -138,6 +138,12 @@ impl Gym {
             }
             self.sources.insert(handle, source);
         }
+    }
+
+    /// Whether an earlier boot of a member's own sensor is bound on another connection: two phones, not one that was started again.
+    fn is_elsewhere(&self, source: &Source) -> bool {
+        let earlier = |known: &Source| known.key == source.key && known.boot < source.boot && known.session != source.session;
+        source.key.machine.is_none() && self.sources.values().any(|known| earlier(known))
     }
 
     /// A machine said from which number on its claim counts. What it holds of that belongs, also before what is known of the stretch.
@@ -200,14 +206,15 @@ impl Gym {
         let Some(source) = self.sources.get_mut(&handle) else { return };
         let (key, boot) = (source.key.clone(), source.boot);
         for workout in self.workouts.values_mut() {
-            let stretches: Vec<(u16, u32, u32)> = workout.stretches_of(&key, boot).collect();
+            // First, because it may show where a stretch ended.
+            workout.link_back(&key, boot, held, turn.now, turn.out);
+            let (id, stretches): (_, Vec<(u16, u32, u32)>) = (workout.seed().workout, workout.stretches_of(&key, boot).collect());
             for (index, from_seq, to_seq) in stretches {
-                source.begin(from_seq, workout.seed().workout, index);
+                source.begin(from_seq, id, index);
                 if to_seq < u32::MAX {
-                    source.end(to_seq);
+                    source.end(id, to_seq);
                 }
             }
-            workout.link_back(&key, boot, held, turn.now, turn.out);
         }
         if let Some(workout) = self.workout_at(&key) {
             self.attach(turn, handle, workout);
@@ -226,7 +233,9 @@ impl Gym {
 
     /// One whole thing of a source. Returns the workout that it belongs to.
     pub(super) fn workout_takes(&mut self, turn: &mut Turn<'_>, source: &mut Source, taken: &Taken) -> Option<WorkoutId> {
-        let (id, index) = source.workout_of(taken.seq).or_else(|| self.joins(turn, source, taken))?;
+        // What is forgotten here takes nothing more: it must not stand in the way of the workout that runs.
+        let known = source.workout_of(taken.seq).filter(|(id, _)| self.workouts.contains_key(id));
+        let (id, index) = known.or_else(|| self.joins(turn, source, taken))?;
         if self.workouts.get_mut(&id)?.take(index, taken, turn.now, turn.out) {
             self.alive_by(turn, source, id, taken);
             return Some(id);
@@ -269,6 +278,7 @@ impl Gym {
         for source in self.sources.values_mut().filter(|source| source.key.machine == Some(id)) {
             part(workout, source, turn);
         }
+        workout.leaves(id, turn.now, turn.out);
     }
 
     fn workout_ends(&mut self, turn: &mut Turn<'_>, id: WorkoutId) {

@@ -31,8 +31,8 @@ impl Belongings {
         self.0.push(Stretch { from_seq, to_seq: u32::MAX, workout, index });
     }
 
-    pub(super) fn end(&mut self, to_seq: u32) {
-        if let Some(last) = self.0.last_mut() {
+    pub(super) fn end(&mut self, workout: WorkoutId, to_seq: u32) {
+        if let Some(last) = self.0.iter_mut().rev().find(|stretch| stretch.workout == workout) {
             last.to_seq = last.to_seq.min(to_seq);
         }
         self.0.retain(|stretch| stretch.from_seq <= stretch.to_seq);

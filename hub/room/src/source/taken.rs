@@ -26,6 +26,8 @@ pub struct Taken {
     pub is_backfill: bool,
     /// Nothing of this connection was taken before it, or it belongs before what was taken first: it came late, and was not held.
     pub is_first: bool,
+    /// A later boot of its source runs.
+    pub is_outlived: bool,
     /// What.
     pub what: KeepWhat,
     /// Fields of a reading that the hub derived from the one before.

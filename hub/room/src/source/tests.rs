@@ -156,13 +156,13 @@ fn a_source_knows_which_workout_a_late_reading_belongs_to() {
     let mut source = source(&[]);
     let (first, second) = (WorkoutId(Uuid::from_u128(1)), WorkoutId(Uuid::from_u128(2)));
     source.begin(1, first, 0);
-    source.end(10);
+    source.end(first, 10);
     source.begin(15, second, 1);
     assert_eq!(source.workout_of(10), Some((first, 0)));
     assert_eq!(source.workout_of(12), None);
     assert_eq!(source.workout_of(4_000), Some((second, 1)));
     source.begin(11, first, 2);
-    source.end(12);
+    source.end(first, 12);
     assert_eq!((source.workout_of(12), source.workout_of(13)), (Some((first, 2)), None));
     assert_eq!(source.workout_of(15), Some((second, 1)), "an older stretch told later takes nothing away");
 }

@@ -47,13 +47,7 @@ impl Workout {
         }
         self.life = Life::Ended { at_ms: now.at_ms, mono_ms: now.mono_ms, asked_mono_ms: None };
         self.station = Station::default();
-        for index in 0..self.stretches.len() {
-            if self.stretches[index].close == Close::Open {
-                let newest_seq = self.stretches[index].newest_seq;
-                self.stretches[index].end(newest_seq, now.at_ms);
-                self.persist_range(index as u16, out);
-            }
-        }
+        self.end_open(|_| true, now, out);
         self.restage(now, out);
     }
 

@@ -2,8 +2,8 @@
 //!
 //! In: sources by key and boot, with what they hold and what of theirs is stored. Out: their indexes in the room, their stretches for the store.
 
-use protocol::SeqRanges;
 use protocol::frame::{EventBody, RoomSource};
+use protocol::{MachineId, SeqRanges};
 
 use super::stretch::{Close, Link, Stretch};
 use super::{SOURCES_MAX, Workout};
@@ -74,8 +74,15 @@ impl Workout {
 
     /// The connection of a source is gone; it may go on reading into its buffer.
     pub fn link_lost(&mut self, key: &SourceKey, boot: u32, now: Now, out: &mut Vec<Effect>) {
-        for stretch in self.stretches.iter_mut().filter(|stretch| stretch.is_of(key, boot)) {
-            stretch.link = Link::Lost;
+        let later = |stretch: &Stretch| stretch.key == *key && stretch.boot > boot && stretch.link == Link::Up;
+        let is_superseded = self.stretches.iter().any(later);
+        for stretch in self.stretches.iter_mut().filter(|stretch| stretch.key == *key) {
+            if stretch.boot == boot {
+                (stretch.link, stretch.superseded_mono_ms) = (Link::Lost, is_superseded.then_some(now.mono_ms));
+            } else if stretch.boot < boot {
+                // Nobody is there to bind it.
+                stretch.superseded_mono_ms = None;
+            }
         }
         self.restage(now, out);
     }
@@ -87,7 +94,7 @@ impl Workout {
             let was = stretch.close;
             if stretch.is_of(key, boot) {
                 stretch.back(held, now.mono_ms);
-            } else if stretch.key == *key && stretch.boot < boot && stretch.link == Link::Lost {
+            } else if stretch.key == *key && stretch.boot < boot {
                 stretch.superseded_mono_ms.get_or_insert(now.mono_ms);
             }
             if was != self.stretches[index].close {
@@ -158,6 +165,23 @@ impl Workout {
             }
         }
         self.restage(now, out);
+    }
+
+    /// The training left a machine: sources of it whose link is lost contribute what they read until now.
+    pub fn leaves(&mut self, machine: MachineId, now: Now, out: &mut Vec<Effect>) {
+        self.end_open(|stretch| stretch.key.machine == Some(machine), now, out);
+        self.restage(now, out);
+    }
+
+    /// Ends what goes on, with the newest that is known of it.
+    pub(super) fn end_open(&mut self, of: impl Fn(&Stretch) -> bool, now: Now, out: &mut Vec<Effect>) {
+        for index in 0..self.stretches.len() {
+            let stretch = &mut self.stretches[index];
+            if stretch.close == Close::Open && of(stretch) {
+                stretch.end(stretch.newest_seq, now.at_ms);
+                self.persist_range(index as u16, out);
+            }
+        }
     }
 
     pub(super) fn room_source(&self, index: u16) -> Option<RoomSource> {

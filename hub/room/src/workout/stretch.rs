@@ -9,9 +9,14 @@ use protocol::limits::SEQ_RANGES_MAX;
 
 use super::totals::Sums;
 use crate::input::{SourceKey, WorkoutRange};
+use crate::source::Taken;
 
 /// A source that was started again binds what it holds of the boot before within this.
 const GIVEN_UP_MS: i64 = 60_000;
+
+/// Ranges remembered of each kind. A source whose numbers have more holes breaks its word (G3): the lowest are forgotten here, the store
+/// knows them, and amends what was added up too early.
+const RANGES_MAX: usize = 1_024;
 
 /// What a source read between its `bind` and the answer has come by then.
 const SURE_AFTER_MS: i64 = 2_000;
@@ -49,6 +54,8 @@ pub(super) struct Stretch {
     /// A later boot of the source was bound then, and this one was not yet.
     pub(super) superseded_mono_ms: Option<i64>,
     pub(super) newest_seq: u32,
+    /// Corrected UTC minus device time, when its clock was last the one that ran.
+    offset_ms: Option<i64>,
     /// Nothing after `newest_seq` belongs that is not held. Not so after a break, until something new comes or its source was silent a while.
     pub(super) is_sure: bool,
     /// Since when a source that is back is silent; none where its `bind` could not list all that it holds.
@@ -76,6 +83,7 @@ impl Stretch {
             link: Link::Up,
             superseded_mono_ms: None,
             newest_seq: from_seq.saturating_sub(1),
+            offset_ms: None,
             is_sure: true,
             silent_mono_ms: None,
             pending: SeqRanges::new(),
@@ -103,6 +111,14 @@ impl Stretch {
         WorkoutRange { source: self.key.clone(), boot: self.boot, from_seq: self.from_seq, to_seq: self.to_seq() }
     }
 
+    /// When it was taken, UTC. What comes of a boot that is over is not told by the clock of the next one, where its own is remembered.
+    pub(super) fn at_ms(&mut self, taken: &Taken) -> i64 {
+        if !taken.is_outlived {
+            self.offset_ms = Some(taken.offset_ms());
+        }
+        self.offset_ms.filter(|_| taken.is_outlived).map_or(taken.corrected_at_ms, |offset_ms| taken.dev_ms.saturating_add(offset_ms))
+    }
+
     /// Whether a seq of this time belongs. One that was read after the end shows where the stretch ends at the latest.
     pub(super) fn admits(&mut self, seq: u32, corrected_at_ms: i64) -> bool {
         if let Close::ByTime { ended_at_ms, .. } = self.close
@@ -116,10 +132,14 @@ impl Stretch {
 
     /// From this seq on nothing belongs: it was read later, or another workout begins with it.
     pub(super) fn bound(&mut self, seq: u32) {
-        if let Close::ByTime { ended_at_ms, below } = self.close {
-            self.close = Close::ByTime { ended_at_ms, below: below.min(seq) };
-            self.forget_from(seq);
-            self.drained();
+        match self.close {
+            Close::Open => self.close_at(seq.saturating_sub(1)),
+            Close::ByTime { ended_at_ms, below } => {
+                self.close = Close::ByTime { ended_at_ms, below: below.min(seq) };
+                self.forget_from(seq);
+                self.drained();
+            }
+            Close::At(_) => (),
         }
     }
 
@@ -133,12 +153,21 @@ impl Stretch {
             self.pending.insert(from, to);
         }
         self.draining.remove(from, to);
+        self.pending.keep_highest(RANGES_MAX);
         self.drained();
+    }
+
+    /// Notes that a seq is added to the totals. Returns whether it was not before.
+    pub(super) fn count(&mut self, seq: u32) -> bool {
+        let is_new = self.counted.insert(seq, seq) == 1;
+        self.counted.keep_highest(RANGES_MAX);
+        is_new
     }
 
     /// Notes what is stored of the boot.
     pub(super) fn store(&mut self, stored: &SeqRanges) {
         self.stored.union(stored);
+        self.stored.keep_highest(RANGES_MAX);
         self.news = true;
         for range in stored.iter() {
             self.pending.remove(*range.start(), *range.end());
@@ -220,7 +249,7 @@ impl Stretch {
 
     /// Whether its source bound a later boot that long ago and never this one: it holds nothing of it.
     pub(super) fn is_given_up(&self, mono_ms: i64) -> bool {
-        self.superseded_mono_ms.is_some_and(|since| mono_ms - since >= GIVEN_UP_MS)
+        self.link == Link::Lost && self.superseded_mono_ms.is_some_and(|since| mono_ms - since >= GIVEN_UP_MS)
     }
 
     /// Whether its lost link is worth waiting for.

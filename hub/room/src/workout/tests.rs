@@ -59,6 +59,7 @@ fn taken(seq: u32, ms: i64, what: KeepWhat) -> Taken {
         live_age_ms: Some(20),
         is_backfill: false,
         is_first: false,
+        is_outlived: false,
         what,
         derived: 0,
     }
@@ -511,4 +512,57 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_comes_of_a_boot_that_is_over_is_told_by_its_own_clock() {
+    // The clock of the next boot says another time: an hour later, or earlier.
+    for wrong_ms in [3_600_000, -3_600_000] {
+        let (mut workout, mut out) = (begun(), Vec::new());
+        workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
+        workout.link_lost(&bike(), 1, now(2_000), &mut out);
+        workout.end(now(5_000), &mut out);
+        workout.link_back(&bike(), 1, &ranges(&[(2, 9)]), now(30_000), &mut out);
+        let outlived = |seq: u32, ms: i64| {
+            let row = late(ride(seq, ms));
+            Taken { is_outlived: true, corrected_at_ms: row.corrected_at_ms + wrong_ms, ..row }
+        };
+        assert!(workout.take(0, &outlived(2, 4_000), now(31_000), &mut out), "{wrong_ms}");
+        let after = workout.take(0, &outlived(10, 9_000), now(31_000), &mut out);
+        assert!(!after, "{wrong_ms}");
+    }
+}
+
+#[test]
+fn a_boot_that_is_over_and_unbound_holds_up_nothing() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
+    workout.stored(&bike(), 1, &ranges(&[(1, 1)]), now(1_500), &mut out);
+    workout.attach(&bike(), 2, 1, now(2_000), &mut out);
+    workout.link_back(&bike(), 2, &SeqRanges::new(), now(2_000), &mut out);
+    workout.take(1, &ride(1, 3_000), now(3_000), &mut out);
+    workout.link_lost(&bike(), 1, now(4_000), &mut out);
+    assert_eq!(workout.stage(), WorkoutStage::Live);
+    // The whole connection goes: what the boot before held is waited for again.
+    workout.link_lost(&bike(), 2, now(5_000), &mut out);
+    assert_eq!(workout.stage(), WorkoutStage::Interrupted);
+    workout.link_back(&bike(), 2, &SeqRanges::new(), now(70_000), &mut out);
+    workout.take(1, &ride(2, 70_000), now(70_500), &mut out);
+    workout.stored(&bike(), 2, &ranges(&[(1, 2)]), now(71_000), &mut out);
+    workout.end(now(72_000), &mut out);
+    workout.tick(now(129_000), &mut out);
+    assert_eq!(asked_to_add_up(&out), 0);
+    workout.tick(now(131_000), &mut out);
+    assert_eq!(asked_to_add_up(&out), 1);
+}
+
+#[test]
+fn numbers_full_of_holes_do_not_grow_without_bound() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    for step in 0..5_000_u32 {
+        workout.take(0, &ride(1 + step * 2, i64::from(step)), now(i64::from(step)), &mut out);
+        workout.stored(&bike(), 1, &ranges(&[(1 + step * 2, 1 + step * 2)]), now(i64::from(step)), &mut out);
+    }
+    let stretch = &workout.stretches[0];
+    assert!(stretch.counted.iter().len() <= 1_024 && stretch.stored.iter().len() <= 1_024);
 }

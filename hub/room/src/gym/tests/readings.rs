@@ -237,3 +237,32 @@ fn a_device_that_has_the_boot_of_another_does_not_hear_that_its_readings_are_sto
     let slots: std::collections::BTreeSet<u16> = acks.filter(|ack| ack.stored.contains(1)).map(|ack| ack.slot).collect();
     assert_eq!(slots, [71].into());
 }
+
+#[test]
+fn a_sensor_on_two_phones_does_not_bring_what_the_second_read_before_into_the_workout_on_the_first() {
+    let mut world = World::linked(2);
+    world.claim_by_code(1, 2);
+    let own = |world: &mut World, session: SessionId, slot: u16, boot: u32, held: &[(u32, u32)]| {
+        let (sensor, held) = (text::Text::cut("hr"), held.iter().copied().collect());
+        let bind = Bind { slot, machine: None, sensor, boot, nonce: boot, clock: 0, held, quirk: None, claim_from_seq: None };
+        world.step(Input::Bind { session, viewer: who(phone(1)), source: SourceHandle(slot.into()), bind });
+    };
+    let say = |world: &mut World, slot: u16, seq: u32, backfill: bool| {
+        let mut reading = Reading::new();
+        reading.set(Field::HeartRate, 140);
+        let said = Numbered { seq, dev_ms: i64::from(seq) * 1_000, what: Said::Reading(reading), backfill };
+        world.effects.clear();
+        world.step(Input::Said { source: SourceHandle(slot.into()), said });
+        kept(world)
+    };
+    own(&mut world, phone(1), 71, 5, &[]);
+    assert_eq!(say(&mut world, 71, 1, false), [(1, Some(world.workout(2)))]);
+    let tablet = SessionId(uuid::Uuid::from_u128(0x7ab));
+    own(&mut world, tablet, 72, 9, &[(1, 2_000)]);
+    assert_eq!(say(&mut world, 72, 7, true), [(7, None)], "it was read in the morning");
+    for slot in 100..200 {
+        own(&mut world, tablet, slot, 1, &[]);
+    }
+    assert_eq!(world.gym.connections[&tablet].clocks.len(), 1);
+    assert_eq!(world.error(tablet), Some(ErrorCode::TooManySlots), "a member brings so many sensors and no more");
+}
