@@ -22,6 +22,8 @@ pub const RR_MAX: usize = 16;
 pub const ROOMS_PER_SESSION_MAX: usize = 128;
 /// Slots one connection may bind: 200 machines with two sensors each, and room to grow.
 pub const SLOTS_PER_SESSION_MAX: usize = 1024;
+/// Sources of a member's own, straps and watches, that one connection may bind.
+pub const OWN_SOURCES_MAX: usize = 32;
 /// Machines one gateway connection may announce.
 pub const MACHINES_PER_SESSION_MAX: usize = 256;
 /// Distinct watcher classes in one room (rate and fields).

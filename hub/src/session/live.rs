@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use protocol::frame::Role;
+use protocol::frame::{Bind, Role};
 use protocol::wire::{DecodeError, Encoding};
 use protocol::{ClientFrame, CloseReason, ErrorCode, GymId, MemberId, ServerFrame, TenantId};
 use room::{Input, Lane, MemberInput};
@@ -48,6 +48,8 @@ pub struct Session {
     pub(super) held: Held,
     /// Where readings without a machine go: the gym of the last bind or claim.
     pub(super) home: Option<Home>,
+    /// What was bound of the member's own, to go along to another gym; what it held is asked for at the next bind.
+    pub(super) own: Vec<Bind>,
     /// Answers were queued since the last write.
     pub(super) said: bool,
     /// The last read ended by its budget: what the reader has buffered does not make the socket ready again.
@@ -78,6 +80,7 @@ impl Session {
             touched: Touched::default(),
             held: Held::new(),
             home: None,
+            own: Vec::new(),
             said: false,
             more: false,
             place,

@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use protocol::frame::{Batch, Bind, Hold, Resend};
-use protocol::{ClientFrame, ErrorCode, GymId};
+use protocol::limits::OWN_SOURCES_MAX;
+use protocol::{ClientFrame, ErrorCode, GymId, SeqRanges};
 use room::input::{Numbered, Said};
 use room::rights::{self, Action, Object};
 use room::{Input, Lane};
@@ -69,15 +70,33 @@ impl Session {
         if bind.machine.is_none() {
             let owner = (self.peer.viewer.tenant, protocol::MemberId(self.peer.viewer.subject));
             self.hub.registry.add_source(owner, &bind.sensor, home.gym);
+            if self.own.len() < OWN_SOURCES_MAX {
+                self.own.push(Bind { held: SeqRanges::new(), ..bind.clone() });
+            }
         }
         let (session, viewer) = (self.peer.session, self.peer.viewer.clone());
         self.must_tell_gym(home, Input::Bind { session, viewer, source, bind });
+    }
+
+    /// The member trains in this gym: straps that were bound before that was known report there from now on.
+    pub(super) fn settle(&mut self, home: Home) {
+        self.home = Some(home);
+        let own = std::mem::take(&mut self.own);
+        for bind in own {
+            if self.slots.get(bind.slot).is_none_or(|bound| bound.gym == home.gym) {
+                self.own.push(bind);
+            } else {
+                self.unbind(bind.slot);
+                self.bind_at(bind, home);
+            }
+        }
     }
 
     /// Frees a slot.
     pub(super) fn unbind(&mut self, slot: u16) {
         match self.slots.unbind(slot) {
             Some(bound) => {
+                self.own.retain(|bind| bind.slot != slot);
                 self.held.remove(&slot);
                 let input = Input::Unbind { session: self.peer.session, source: bound.handle };
                 self.must_tell_gym(Home { gym: bound.gym, shard: bound.shard }, input);

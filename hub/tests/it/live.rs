@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use loadtest::Peer;
-use protocol::frame::{EventBody, MachineState, MachineStatus, Role, Snapshot};
-use protocol::{Field, RoomName, ServerFrame};
+use hub::auth::TokenRequest;
+use loadtest::{Options, Peer};
+use protocol::frame::{Bind, EventBody, MachineState, MachineStatus, Role, Sample, Snapshot};
+use protocol::text::Text;
+use protocol::{Field, GymId, Reading, RoomName, SeqRanges, ServerFrame};
+use storage::{GymRecord, Units};
 
 use crate::house::{ANNA, BIKE, BORIS, GYM, OTHER_TENANT, TENANT, TestHub, claim, sample};
 
@@ -90,7 +93,7 @@ async fn json_and_messagepack_see_the_same_floor() {
 async fn a_room_of_another_tenant_or_member_does_not_open() {
     let hub = TestHub::start().await;
     let stranger = hub.token(OTHER_TENANT, Role::Operator, uuid::Uuid::from_u128(9), Duration::from_secs(60));
-    let mut stranger = Peer::connect(&hub.url(), loadtest::Options::new(stranger)).await.expect("welcome");
+    let mut stranger = Peer::connect(&hub.url(), Options::new(stranger)).await.expect("welcome");
     for room in [RoomName::Floor(GYM), RoomName::Machine(BIKE), RoomName::Member(ANNA)] {
         stranger.join(room).await.expect_err("not of this tenant");
     }
@@ -119,4 +122,47 @@ async fn a_coach_of_a_team_that_a_member_left_hears_of_the_member_no_more() {
     hub.node().hub.member_changed(TENANT, ANNA, &in_no_team);
     let left = coach.expect("left", |frame| if let ServerFrame::Left(left) = frame { Some(left.room) } else { None }).await;
     assert_eq!(left.expect("put out"), RoomName::Member(ANNA));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strap_that_was_bound_before_its_member_chose_a_gym_beats_in_the_workout_there() {
+    let hub = TestHub::start().await;
+    let other = GymId(uuid::Uuid::from_u128(0x71));
+    let gym =
+        GymRecord { gym: other, name: Text::cut("Other"), time_zone: Text::cut("Europe/Rome"), units: Units::Metric, addresses: vec![] };
+    hub.node().hub.store.put_gyms(TENANT, &[gym]).await.expect("a gym");
+    hub.node().hub.add_gym(other, TENANT, Text::cut("Other"));
+    let (mut gateway, code) = hub.bike(1).await;
+    let request = TokenRequest {
+        tenant: TENANT,
+        role: Role::Member,
+        subject: ANNA.0,
+        gyms: vec![other, GYM],
+        teams: vec![],
+        at_ms: hub::clock::at_ms(),
+        ttl_ms: 600_000,
+    };
+    let token = hub.node().issuer.as_ref().expect("dev has an issuer").token(&request).expect("signed");
+    let mut phone = Peer::connect(&hub.url(), Options::new(token)).await.expect("welcome");
+    let (sensor, held) = (Text::cut("strap"), SeqRanges::new());
+    let bind = Bind { slot: 9, machine: None, sensor, boot: 1, nonce: 3, clock: 0, held, quirk: None, claim_from_seq: None };
+    phone.send(bind).await.expect("sent");
+    phone.expect("bound", |frame| matches!(frame, ServerFrame::Bound(bound) if bound.slot == 9).then_some(())).await.expect("bound");
+    let (workout, _) = claim(&mut phone, &mut gateway, &code).await;
+    phone.join(RoomName::Workout(workout)).await.expect("the workout is watched");
+    let mut reading = Reading::default();
+    reading.set(Field::HeartRate, 141);
+    phone.send(Sample { slot: 9, seq: 1, dev_ms: 1_000, reading }).await.expect("sent");
+    let heart = phone
+        .expect("the heart rate", |frame| match frame {
+            ServerFrame::Live(live) => live.reading.get(Field::HeartRate),
+            _ => None,
+        })
+        .await;
+    assert_eq!(heart.expect("seen live"), 141);
+    let stored = phone.expect("an ack", |frame| match frame {
+        ServerFrame::Ack(ack) => ack.acks.iter().any(|ack| ack.slot == 9 && ack.stored.contains(1)).then_some(()),
+        _ => None,
+    });
+    stored.await.expect("stored");
 }

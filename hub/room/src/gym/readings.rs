@@ -10,6 +10,7 @@ use std::collections::btree_map::Entry;
 
 use protocol::field::{Field, RR_BIT};
 use protocol::frame::{Bind, Bound, Clock, ClockAsk, EventBody, Hold, RoomSource};
+use protocol::limits::OWN_SOURCES_MAX;
 use protocol::{ErrorCode, MachineId, MemberId, SeqRanges, SessionId};
 
 use super::Gym;
@@ -23,8 +24,6 @@ use crate::turn::Turn;
 
 /// Clocks one connection may have: one each for its machines, and the straps of a member.
 const CLOCKS_MAX: usize = protocol::limits::MACHINES_PER_SESSION_MAX;
-/// Sources of a member's own that one connection may bring: straps, watches, pods. All wait for the same backfill as machines.
-const OWN_SOURCES_MAX: usize = 32;
 /// Sources that a machine's room lists; a sensor with a new boot takes the place of the one before.
 const SOURCES_MAX: usize = 16;
 /// After a reconnect the sources of a gym bring their buffers at different times, within this.
