@@ -225,7 +225,7 @@ impl Machine {
         self.link = Link::Up { session, clock: hello.clock };
         self.hello_mono_ms = mono_ms;
         self.facts = Some(Facts { powered: hello.model.powered, screen: hello.screen, ranges: hello.ranges });
-        self.kept = hello.claim.map(|claim| Kept { fence: claim.fence, since_dev_ms: hello.claim_since_dev_ms });
+        self.kept = hello.claim.map(|claim| Kept { fence: claim.fence, workout: claim.workout, since_dev_ms: hello.claim_since_dev_ms });
         self.status = Some(hello.state);
         self.cause = Cause::Unknown;
         self.user_present = hello.user_present;

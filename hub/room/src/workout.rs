@@ -35,6 +35,8 @@ use crate::source::Taken;
 
 /// Sources and boots one workout may have; more are kept without it.
 const SOURCES_MAX: usize = 256;
+/// Machines remembered that it left.
+const LEFT_MAX: usize = 64;
 /// *Saved* marks are told this often.
 const SAVED_EVERY_MS: i64 = 1_000;
 /// A better guess of the start is told where it is so much earlier.
@@ -90,6 +92,16 @@ pub struct Station {
     pub may_control: bool,
 }
 
+/// A machine that it left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Left {
+    machine: MachineId,
+    fence: u64,
+    at_ms: i64,
+    /// It could not be heard then, and was not since.
+    is_awaited: bool,
+}
+
 /// One workout and its room.
 #[derive(Debug, Clone)]
 pub struct Workout {
@@ -99,6 +111,7 @@ pub struct Workout {
     /// Watcher classes of its room.
     pub classes: Classes,
     station: Station,
+    left: Vec<Left>,
     life: Life,
     stage: WorkoutStage,
     start: Start,
@@ -126,6 +139,7 @@ impl Workout {
             points: Points::new(seed.achievements.clone()),
             seed,
             station,
+            left: Vec::new(),
             life,
             stage,
             start: Start::Seen,

@@ -3,9 +3,10 @@
 //! In: words of `machine_hello` and `bind` after a break. Out: stretches and a start that this hub, or its store, did not get to know before a
 //! kill. Counts only for the claim that the machine named and that stands: whoever was on it before gave other numbers.
 
-use protocol::SessionId;
+use protocol::{SessionId, WorkoutId};
 
 use super::Gym;
+use crate::input::SourceHandle;
 use crate::machine::Link;
 use crate::source::Source;
 use crate::turn::Turn;
@@ -15,6 +16,8 @@ use crate::turn::Turn;
 pub(crate) struct Kept {
     /// Its fence.
     pub(crate) fence: u64,
+    /// Its workout.
+    pub(crate) workout: WorkoutId,
     /// What the machine's clock showed when it took the claim, if the machine knows.
     pub(crate) since_dev_ms: Option<i64>,
 }
@@ -24,10 +27,29 @@ impl Gym {
     pub(super) fn claimed_from(&self, source: &Source) -> Option<u32> {
         let machine = self.machines.get(&source.key.machine?)?;
         let hold = machine.hold.as_ref().filter(|hold| machine.kept.is_some_and(|kept| kept.fence == hold.held.fence))?;
-        let others = self.workouts.iter().filter(|(id, _)| **id != hold.held.workout);
+        self.kept_from(source, hold.held.workout)
+    }
+
+    fn kept_from(&self, source: &Source, workout: WorkoutId) -> Option<u32> {
+        let others = self.workouts.iter().filter(|(id, _)| **id != workout);
         let ends = others.flat_map(|(_, other)| other.stretches_of(&source.key, source.boot)).map(|(_, _, to_seq)| to_seq);
         let of_others = ends.filter(|to_seq| *to_seq < u32::MAX).max().unwrap_or(0);
         source.claim_from_seq.map(|from_seq| from_seq.max(of_others + 1))
+    }
+
+    /// A source is back whose machine kept a claim that ended while nobody heard it: what it read until then is of the workout that left.
+    pub(super) fn kept_by_who_left(&mut self, turn: &mut Turn<'_>, handle: SourceHandle) {
+        let Some(source) = self.sources.get(&handle) else { return };
+        let Some(machine) = source.key.machine.and_then(|id| self.machines.get(&id)) else { return };
+        let kept = machine.kept.filter(|kept| machine.hold.as_ref().is_none_or(|hold| hold.held.fence != kept.fence));
+        let from = kept.and_then(|kept| Some((kept, self.kept_from(source, kept.workout)?)));
+        let (id, key, boot) = (machine.id(), source.key.clone(), source.boot);
+        if let Some((kept, from_seq)) = from
+            && let Some(workout) = self.workouts.get_mut(&kept.workout)
+        {
+            workout.attach_left(&key, boot, (id, kept.fence), from_seq, turn.now, turn.out);
+        }
+        self.workouts.values_mut().for_each(|workout| workout.is_back(id));
     }
 
     /// The clock of a connection is known better: so is when the claims began that its machines kept.

@@ -203,6 +203,7 @@ impl Gym {
 
     /// A source is on a connection: it goes on in the stretches that it had, and begins in the workout that runs.
     pub(super) fn workout_source_bound(&mut self, turn: &mut Turn<'_>, handle: SourceHandle, held: &SeqRanges) {
+        self.kept_by_who_left(turn, handle);
         let Some(source) = self.sources.get_mut(&handle) else { return };
         let (key, boot) = (source.key.clone(), source.boot);
         for workout in self.workouts.values_mut() {
@@ -279,6 +280,7 @@ impl Gym {
             part(workout, source, turn);
         }
         workout.leaves(id, turn.now, turn.out);
+        self.wait_for(id, workout_id);
     }
 
     fn workout_ends(&mut self, turn: &mut Turn<'_>, id: WorkoutId) {
@@ -288,8 +290,19 @@ impl Gym {
                 part(workout, source, turn);
             }
         }
+        let machine = workout.station().machine;
         workout.end(turn.now, turn.out);
+        machine.into_iter().for_each(|machine| self.wait_for(machine, id));
         self.proposals.retain(|proposal| proposal.workout() != id);
+    }
+
+    /// A workout left a machine: where that cannot be heard, what it read before is still to come.
+    fn wait_for(&mut self, id: MachineId, workout: WorkoutId) {
+        if self.machines.get(&id).is_some_and(|machine| machine.session().is_none())
+            && let Some(workout) = self.workouts.get_mut(&workout)
+        {
+            workout.waits_for(id);
+        }
     }
 
     /// Ends a workout and forgets it, whatever is still to come of it.

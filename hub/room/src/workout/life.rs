@@ -8,7 +8,7 @@ use protocol::limits::{ABANDONED_AFTER_MS, SEAL_AFTER_MS};
 
 use super::stretch::{Close, Stretch};
 use super::tell::sealed_event;
-use super::{Station, Workout};
+use super::{LEFT_MAX, Left, Station, Workout};
 use crate::effect::{Effect, Persist};
 use crate::input::Now;
 
@@ -34,10 +34,22 @@ impl Workout {
 
     /// Goes on at another machine, or at none.
     pub fn move_to(&mut self, station: Station, now: Now, out: &mut Vec<Effect>) {
+        if (self.station.machine, self.station.fence) != (station.machine, station.fence) {
+            self.leave_station(now);
+        }
         self.station = station;
         self.paused = false;
         self.alive_mono_ms = now.mono_ms;
         self.tell_stage(now, out);
+    }
+
+    fn leave_station(&mut self, now: Now) {
+        let Station { machine, fence, .. } = std::mem::take(&mut self.station);
+        let Some(machine) = machine else { return };
+        if self.left.len() == LEFT_MAX {
+            self.left.remove(0);
+        }
+        self.left.push(Left { machine, fence, at_ms: now.at_ms, is_awaited: false });
     }
 
     /// The training is over: stretches close, and it seals when all is stored.
@@ -46,7 +58,7 @@ impl Workout {
             return;
         }
         self.life = Life::Ended { at_ms: now.at_ms, mono_ms: now.mono_ms, asked_mono_ms: None };
-        self.station = Station::default();
+        self.leave_station(now);
         self.end_open(|_| true, now, out);
         self.restage(now, out);
     }
@@ -73,7 +85,8 @@ impl Workout {
         let Life::Ended { mono_ms, asked_mono_ms, .. } = &mut self.life else { return };
         let waited = asked_mono_ms.is_none_or(|asked| now.mono_ms - asked >= ASK_AGAIN_MS);
         let over_due = now.mono_ms - *mono_ms >= SEAL_AFTER_MS;
-        if waited && (over_due || self.stretches.iter().all(Stretch::is_reconciled)) {
+        let is_whole = self.stretches.iter().all(Stretch::is_reconciled) && !self.left.iter().any(|left| left.is_awaited);
+        if waited && (over_due || is_whole) {
             *asked_mono_ms = Some(now.mono_ms);
             out.push(Effect::Persist(Persist::AddUp { workout: self.seed.workout, revision: 0 }));
         }

@@ -173,6 +173,28 @@ impl Workout {
         self.restage(now, out);
     }
 
+    /// A source of a machine that the workout left is back: what it read under that claim belongs, up to the time of the leaving.
+    pub fn attach_left(&mut self, key: &SourceKey, boot: u32, held: (MachineId, u64), from_seq: u32, now: Now, out: &mut Vec<Effect>) {
+        let Some(left) = self.left.iter().find(|left| (left.machine, left.fence) == held) else { return };
+        let ended_at_ms = left.at_ms;
+        if self.stretches.iter().any(|stretch| stretch.is_of(key, boot)) {
+            return;
+        }
+        if let Some(index) = self.attach(key, boot, from_seq, now, out) {
+            self.stretches[usize::from(index)].was_left(ended_at_ms);
+        }
+    }
+
+    /// This machine was left and cannot be heard: the workout is not added up before its sources are back.
+    pub fn waits_for(&mut self, machine: MachineId) {
+        self.left.iter_mut().filter(|left| left.machine == machine).for_each(|left| left.is_awaited = true);
+    }
+
+    /// A source of this machine is back.
+    pub fn is_back(&mut self, machine: MachineId) {
+        self.left.iter_mut().filter(|left| left.machine == machine).for_each(|left| left.is_awaited = false);
+    }
+
     /// Ends what goes on, with the newest that is known of it.
     pub(super) fn end_open(&mut self, of: impl Fn(&Stretch) -> bool, now: Now, out: &mut Vec<Effect>) {
         for index in 0..self.stretches.len() {

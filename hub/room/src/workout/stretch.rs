@@ -225,6 +225,11 @@ impl Stretch {
         }
     }
 
+    /// Its training had left before its source was heard of here.
+    pub(super) fn was_left(&mut self, ended_at_ms: i64) {
+        (self.close, self.is_sure) = (Close::ByTime { ended_at_ms, below: u32::MAX }, false);
+    }
+
     /// A source that brought all it held knows no reading after the newest, or none from the bound on.
     fn drained(&mut self) {
         if let Close::ByTime { below, .. } = self.close

@@ -28,6 +28,8 @@ enum Deed {
     Kill(u8),
     Reboot,
     LinkLost(u8),
+    /// The link is lost, and the member gives the machine back meanwhile; so much is read before that and after it.
+    ReleasedAway(u8, u8),
     /// The machine sends so much of its buffer again.
     Resend(u8),
     /// It answers the question for its clock.
@@ -44,6 +46,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => (0..30_u8).prop_map(Deed::Kill),
         1 => Just(Deed::Reboot),
         1 => (0..4_u8).prop_map(Deed::LinkLost),
+        1 => (0..4_u8, 0..4_u8).prop_map(|(before, after)| Deed::ReleasedAway(before, after)),
         3 => (1..9_u8).prop_map(Deed::Resend),
         2 => Just(Deed::Clock),
         3 => (1..30_u8).prop_map(Deed::Tick),
@@ -158,8 +161,10 @@ impl Play {
     }
 
     fn connect(&mut self) {
+        // The binds go right behind the hello: they tell of the claim that it names, whatever the answer will be.
+        let boots = self.boots.clone();
         self.hello();
-        for (boot, kept) in self.boots.clone() {
+        for (boot, kept) in boots {
             if boot == self.boot || !kept.buffer.is_empty() {
                 self.bind(boot, &kept);
             }
@@ -300,6 +305,31 @@ impl Play {
         self.world.tick_for(50);
     }
 
+    /// What the machine reads after the release is nobody's, though it knows of it only when the link is back.
+    fn released_away(&mut self, before: u8, after: u8) {
+        // When a boot that is over was read is known only while a hub that heard its clock runs.
+        if self.boots.iter().any(|(boot, kept)| *boot != self.boot && !kept.buffer.is_empty()) {
+            return;
+        }
+        self.world.gone(LINK);
+        (0..before).for_each(|_| self.read());
+        self.world.tick_for(2_000);
+        self.release();
+        self.world.tick_for(2_000);
+        let claim = self.claim;
+        // Its machine is not asked any more when it began.
+        self.began.retain(|workout, _| claim.is_none_or(|claim| claim.workout != *workout));
+        self.claim = None;
+        (0..after).for_each(|_| self.read());
+        self.claim = claim;
+        self.connect();
+        // The clock is asked before anything that was held; no kill falls before this is stored, or nobody knows any more what the machine kept.
+        self.world.tick_for(50);
+        self.clock();
+        self.resend(usize::MAX);
+        self.commit();
+    }
+
     fn does(&mut self, deed: Deed) {
         match deed {
             Deed::Claim(member) => self.claim(member),
@@ -331,6 +361,7 @@ impl Play {
                 (0..reads).for_each(|_| self.read());
                 self.connect();
             }
+            Deed::ReleasedAway(before, after) => self.released_away(before, after),
             Deed::Resend(most) => self.resend(most.into()),
             Deed::Clock => self.clock(),
             Deed::Tick(ticks) => self.world.tick_for(i64::from(ticks) * 50),
