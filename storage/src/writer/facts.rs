@@ -10,6 +10,7 @@ use protocol::{GymId, MemberId, RoomName};
 
 use super::boots::Known;
 use super::erased;
+use super::late::UNDER_WAY_AT_MS;
 use super::sources::ERASED;
 use crate::canonical;
 use crate::db::{Conn, Value, Wire, values};
@@ -109,8 +110,10 @@ async fn write(conn: &mut Conn<'_>, known: &Known, fact: &Fact) -> Result<(), St
         ),
         Fact::WorkoutRange { workout, range } => return workout_range(conn, known, *workout, range).await,
         Fact::Totals { workout, revision, totals } => {
-            let sql = "update workouts set stage = 'sealed', revision = $2 where workout = $1 and (revision is null or revision < $2)";
-            conn.execute(DO, sql, &values![*workout, *revision]).await?;
+            // A mark of what came since these were added up stays.
+            let sql = "update workouts set stage = 'sealed', revision = $2, late_at_ms = nullif(late_at_ms, $3)
+                 where workout = $1 and (revision is null or revision < $2)";
+            conn.execute(DO, sql, &values![*workout, *revision, UNDER_WAY_AT_MS]).await?;
             (
                 "insert into workout_totals (workout, revision, totals, at_ms) values ($1, $2, $3, $4) on conflict do nothing",
                 values![*workout, *revision, json(totals), now_ms()].into(),
@@ -150,7 +153,7 @@ async fn write(conn: &mut Conn<'_>, known: &Known, fact: &Fact) -> Result<(), St
     conn.execute(DO, sql, &params).await.map(drop)
 }
 
-/// A stretch that is added to a sealed workout makes it late, like a row would.
+/// A stretch that is added to a workout, sealed or under way, makes it late, like a row would.
 async fn workout_range(conn: &mut Conn<'_>, known: &Known, workout: protocol::WorkoutId, range: &WorkoutRange) -> Result<(), StoreError> {
     let Some(source) = known.sources.get(&range.source) else { return Err(StoreError::Stale { operation: DO }) };
     if source == ERASED {
@@ -166,7 +169,9 @@ async fn workout_range(conn: &mut Conn<'_>, known: &Known, workout: protocol::Wo
     if changed == 0 {
         return Ok(());
     }
-    let late = "update workouts set late_at_ms = $2 where workout = $1 and revision is not null";
+    // Of a workout that nobody added up the row is written all the same: an adding up that begins just now waits for this stretch.
+    let late =
+        "update workouts set late_at_ms = case when revision is null and late_at_ms is null then null else $2 end where workout = $1";
     conn.execute(DO, late, &values![workout, now_ms()]).await.map(drop)
 }
 

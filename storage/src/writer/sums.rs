@@ -1,4 +1,4 @@
-//! Adds up workouts from what is stored: when a room asks, and again when late rows came to a sealed one.
+//! Adds up workouts from what is stored: when a room asks, and again when late rows came to one that was added up.
 //!
 //! Reads with the question connections, beside the writer. An amendment is a compare-and-set on the revision, so that two nodes make
 //! one between them.
@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::Instrument as _;
 
+use super::late;
 use crate::db::{Db, values};
 use crate::error::StoreError;
 use crate::model::Report;
@@ -84,12 +85,18 @@ impl Sums {
     async fn add_up(&self, workout: WorkoutId, revision: u32) {
         let began = Instant::now();
         loop {
-            match add_up(&self.db, workout).await {
+            match self.first(workout).await {
                 Ok(totals) => return self.reports.send(Report::TotalsKnown { workout, revision, totals }).await.unwrap_or(()),
                 Err(error) if error.is_away() => sleep(began.elapsed().clamp(Duration::from_millis(50), self.retry_max)).await,
                 Err(error) => return tracing::error!(%error, workout.id = %workout, "a workout could not be added up"),
             }
         }
+    }
+
+    /// Totals of a workout that is not sealed; what comes from now on marks it.
+    async fn first(&self, workout: WorkoutId) -> Result<Totals, StoreError> {
+        late::under_way(&self.db, workout).await?;
+        add_up(&self.db, workout).await
     }
 
     /// One look: each workout by itself, so that one that cannot be read holds up no other.

@@ -90,6 +90,8 @@ conformance! {
     device::of_devices_that_stand_together_the_last_is_left,
     training::totals_equal_an_independent_recompute,
     training::late_rows_amend_a_sealed_workout,
+    training::what_comes_between_the_adding_up_and_the_seal_amends,
+    training::nothing_between_the_adding_up_and_the_seal_makes_no_revision,
     training::samples_come_by_page_range_and_resolution,
     training::checksums_equal_the_senders_own,
     history::packing_changes_no_answer_and_refuses_old_buffers,

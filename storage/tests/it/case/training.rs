@@ -2,18 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::frame::{RepDetail, Totals, WorkoutStage};
 use protocol::text::{Text, hex};
-use protocol::{Field, MemberId, Reading};
+use protocol::{Field, MemberId, Reading, WorkoutId};
 use storage::canonical::Checksummer;
 use storage::{Fact, Report, Row, RowWhat, SampleCursor, SampleQuery, SourceKey, WorkoutRange};
+use tokio::time::{Instant, sleep};
 
 use super::store::{GYM, MEMBER, WORKOUT, persist, provision, range_fact, workout_fact};
 use crate::support::rows::{ANCHOR_AT_MS, keep, reading, row, rows, source};
-use crate::support::{Bench, tenant};
+use crate::support::{Bench, House, PATIENCE, tenant};
 
 pub(crate) const QUERY: SampleQuery = SampleQuery { workout: WORKOUT, from_at_ms: None, to_at_ms: None };
+
+/// Workouts that are marked as under way or late.
+const MARKED: &str = "select count(*) from workouts where late_at_ms is not null";
 
 fn strap() -> Arc<SourceKey> {
     Arc::new(SourceKey::Member(tenant(), MemberId(MEMBER.0), Text::cut("strap:8C3D")))
@@ -156,6 +161,80 @@ pub(crate) async fn late_rows_amend_a_sealed_workout(bench: &Bench) {
     assert_eq!(record.totals, Some(wanted));
     assert!(record.revision >= Some(1));
     assert_eq!(bench.number("select count(*) from workout_totals where revision = 0").await, 1, "what was sealed first is kept");
+    house.close().await;
+}
+
+/// A workout with rows 1 to 40 of its first 50, added up and not sealed: the totals that were told.
+async fn added_up(bench: &Bench, house: &mut House) -> Totals {
+    provision(&house.store).await;
+    house.keep(rows(&source(1), 1, 1..=40)).await;
+    house.until("stored", |heard| heard.stored_count() == 40).await;
+    persist(house, [workout_fact(WorkoutStage::Ended), range_fact(1, 1, 50)]).await;
+    assert_eq!(bench.number(MARKED).await, 0, "nobody asked for totals yet");
+    persist(house, [Fact::AddUp { workout: WORKOUT, revision: 0 }]).await;
+    let told = house.store.add_up(tenant(), WORKOUT).await.unwrap();
+    let known = Report::TotalsKnown { workout: WORKOUT, revision: 0, totals: told };
+    house.until("the totals", |heard| heard.has(&known)).await;
+    told
+}
+
+async fn until_unmarked(bench: &Bench) {
+    let until = Instant::now() + PATIENCE;
+    while bench.number(MARKED).await > 0 {
+        assert!(Instant::now() < until, "a mark stays");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+pub(crate) async fn what_comes_between_the_adding_up_and_the_seal_amends(bench: &Bench) {
+    let mut house = bench.open().await;
+    let told = added_up(bench, &mut house).await;
+    // The missing rows; then totals that were asked for twice, of which the first are sealed.
+    house.keep(rows(&source(1), 1, 41..=50)).await;
+    house.until("the rows between", |heard| heard.stored_count() == 50).await;
+    persist(&house, [Fact::AddUp { workout: WORKOUT, revision: 0 }]).await;
+    let again = Report::TotalsKnown { workout: WORKOUT, revision: 0, totals: recompute(&rows(&source(1), 1, 1..=50)) };
+    house.until("the totals again", |heard| heard.has(&again)).await;
+    persist(&house, [Fact::Totals { workout: WORKOUT, revision: 0, totals: told }]).await;
+    let wanted = Report::TotalsKnown { workout: WORKOUT, revision: 1, totals: recompute(&rows(&source(1), 1, 1..=50)) };
+    house.until("the amendment", |heard| heard.has(&wanted)).await;
+    until_unmarked(bench).await;
+
+    // A stretch that comes between, of rows that were there, does the same.
+    let other = WorkoutId(uuid::Uuid::from_u128(0x306));
+    let range =
+        |from_seq, to_seq| Fact::WorkoutRange { workout: other, range: WorkoutRange { source: source(1), boot: 1, from_seq, to_seq } };
+    let Fact::Workout { gym, member, visit, stage, started_at_ms, ended_at_ms, .. } = workout_fact(WorkoutStage::Ended) else {
+        unreachable!("it is a workout")
+    };
+    let ended = Fact::Workout { workout: other, gym, member, visit, stage, started_at_ms, ended_at_ms };
+    persist(&house, [ended, range(1, 10), Fact::AddUp { workout: other, revision: 0 }]).await;
+    let totals = recompute(&rows(&source(1), 1, 1..=10));
+    house.until("its totals", |heard| heard.has(&Report::TotalsKnown { workout: other, revision: 0, totals })).await;
+    persist(&house, [range(21, 30), Fact::Totals { workout: other, revision: 0, totals }]).await;
+    let amended = |report: &Report| matches!(report, Report::TotalsKnown { workout, revision: 1, totals } if *workout == other && totals.readings == 20);
+    house.until("its amendment", |heard| heard.others.iter().any(amended)).await;
+    until_unmarked(bench).await;
+    house.close().await;
+}
+
+pub(crate) async fn nothing_between_the_adding_up_and_the_seal_makes_no_revision(bench: &Bench) {
+    let mut house = bench.open().await;
+    let told = added_up(bench, &mut house).await;
+    assert_eq!(bench.number(MARKED).await, 1, "it is under way");
+    // A seal that is said twice is one.
+    let seal = Fact::Totals { workout: WORKOUT, revision: 0, totals: told };
+    persist(&house, [seal.clone(), seal]).await;
+    assert_eq!(bench.number(MARKED).await, 0, "nothing came: nothing is added up again");
+
+    // A mark for which nothing is found, as by rows of another workout in between: looked at again, and left as it was.
+    bench.sql("update workouts set late_at_ms = 1").await;
+    until_unmarked(bench).await;
+    let record = house.store.workout(tenant(), WORKOUT).await.unwrap().unwrap().record;
+    assert_eq!((record.stage, record.revision, record.totals), (WorkoutStage::Sealed, Some(0), Some(told)));
+    assert_eq!(bench.number("select count(*) from workout_totals").await, 1);
+    let amended = |report: &Report| matches!(report, Report::TotalsKnown { revision: 1.., .. });
+    assert!(!house.heard.others.iter().any(amended), "nobody is told of it");
     house.close().await;
 }
 
