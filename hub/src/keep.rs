@@ -1,7 +1,8 @@
 //! From rooms' effects to the Recorder, and from its reports back to rooms.
 //!
 //! In: what rooms keep and persist; the writer's reports. Out: rows and facts in the Recorder's queues, inputs for the gyms that they concern. A row that the
-//! Recorder does not take is handed back at once (its source is told to hold). A fact that it does not take waits here, in order, until it does.
+//! Recorder does not take is handed back at once (its source is told to hold). A fact that it does not take waits here, in order, until it does; until then
+//! no row is given either, since its stretch may be among what waits.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -46,8 +47,11 @@ impl Keeper {
     /// Gives a row to the Recorder; `of` tells whose the gym is, where the source needs it.
     ///
     /// # Errors
-    /// [`Full`]: nothing was taken, its source must keep it.
+    /// [`Full`], also while facts wait here: nothing was taken, its source must keep it.
     pub fn keep(&mut self, of: impl FnOnce() -> TenantId, keep: Keep) -> Result<(), Full> {
+        if !self.owed.is_empty() {
+            return Err(self.recorder.turn_away());
+        }
         let source = self.shared(of, &keep.source);
         self.recorder.try_keep(Row {
             source,
@@ -246,5 +250,83 @@ fn carry(hub: &Hub, report: Report) {
 fn to_source(hub: &Hub, source: &storage::SourceKey, input: Input) {
     if let Some(gym) = hub.registry.gym_of_source(source) {
         hub.shards.owe(hub.registry.shard_of(gym.0), Order::Gym { gym, from: None, input });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::text::Text;
+    use protocol::{MachineId, Reading};
+    use room::input::SourceHandle;
+    use tokio::time::{Duration, interval, timeout};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn tenant() -> TenantId {
+        TenantId(Uuid::from_u128(1))
+    }
+
+    fn source() -> SourceKey {
+        SourceKey { machine: Some(MachineId(Uuid::from_u128(2))), member: None, sensor: Text::cut("ftms") }
+    }
+
+    fn row(seq: u32) -> Keep {
+        Keep {
+            handle: SourceHandle(1),
+            source: source(),
+            boot: 1,
+            nonce: 1,
+            seq,
+            absorbed: Vec::new(),
+            dev_ms: 1_000,
+            received_at_ms: 1_795_262_400_000,
+            corrected_at_ms: 1_795_262_400_000,
+            anchor_at_ms: 1_795_262_400_000,
+            workout: None,
+            what: KeepWhat::Reading(Reading::new()),
+            derived: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn rows_are_refused_while_facts_wait_and_are_wanted_once_those_are_given() {
+        let files = tempfile::tempdir().unwrap();
+        let mut options = storage::Options::new(format!("sqlite:{}", files.path().join("spotter.db").display()));
+        options.queue_facts = 1;
+        options.batch_wait = Duration::from_millis(1);
+        let storage::Storage { recorder, mut reports, driver, .. } = storage::open(options).await.unwrap();
+        let mut keeper = Keeper::new(recorder);
+        let range = |from_seq| WorkoutRange { source: source(), boot: 1, from_seq, to_seq: from_seq };
+        keeper.persist(
+            tenant,
+            Persist::Maintenance { machine: MachineId(Uuid::from_u128(2)), open: true, text: Text::cut("filter"), at_ms: 1 },
+        );
+        assert_eq!(keeper.keep(tenant, row(1)), Ok(()), "the facts before it are given");
+        for seq in 2..10 {
+            keeper.persist(tenant, Persist::WorkoutRange { workout: WorkoutId(Uuid::from_u128(3)), range: range(seq) });
+        }
+        assert_eq!(keeper.keep(tenant, row(2)), Err(Full), "its stretch waits here");
+
+        let work = async {
+            let mut tick = interval(Duration::from_millis(2));
+            while !keeper.owed.is_empty() {
+                tick.tick().await;
+                keeper.retry();
+            }
+            while reports.recv().await.unwrap() != Report::Ready {}
+            assert_eq!(keeper.keep(tenant, row(2)), Ok(()));
+            loop {
+                if let Report::Stored { seqs, .. } = reports.recv().await.unwrap()
+                    && seqs.contains(2)
+                {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            left = driver.run() => panic!("the driver ended: {left:?}"),
+            done = timeout(Duration::from_secs(30), work) => done.unwrap(),
+        }
     }
 }

@@ -34,7 +34,7 @@ pub struct Counters {
 pub struct CountersNow {
     /// Rows taken by the Recorder.
     pub accepted: u64,
-    /// Rows refused because the queue was full.
+    /// Rows refused because the queue was full, or facts before them waited for room.
     pub held: u64,
     /// Rows written and committed.
     pub stored: u64,

@@ -1,7 +1,7 @@
 //! The handle that rooms' effects go through: takes rows and facts, never waits, says when it is full.
 //!
 //! Bounded in rows and in bytes. Full means: the row is not taken, its source is told to hold, and one [`crate::Report::Ready`] follows
-//! when half of the queue is free again. Taken does not mean stored.
+//! when half of each queue is free again. Taken does not mean stored.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -96,18 +96,25 @@ impl Recorder {
         if held + weight > self.shared.bytes_max || self.rows.try_send(row).is_err() {
             counters.queue_bytes.fetch_sub(weight, Relaxed);
             counters.queue_rows.fetch_sub(1, Relaxed);
-            counters.held.fetch_add(1, Relaxed);
-            self.shared.refused.store(true, Relaxed);
-            return Err(Full);
+            return Err(self.turn_away());
         }
         counters.accepted.fetch_add(1, Relaxed);
         Ok(())
     }
 
-    /// Queues one fact. Facts keep their order; they are not ordered against rows.
+    /// Refuses a row while facts that were handed back wait with the caller: it would be stored before the stretch that says whose it is.
+    /// [`crate::Report::Ready`] follows as after every refusal, once those facts are given; it comes from the writer, which they wake.
+    #[must_use]
+    pub fn turn_away(&self) -> Full {
+        self.shared.counters.held.fetch_add(1, Relaxed);
+        self.shared.refused.store(true, Relaxed);
+        Full
+    }
+
+    /// Queues one fact. Facts keep their order, and are stored before the rows that the same caller gives after them.
     ///
     /// # Errors
-    /// [`FactsFull`] hands the fact back: keep it, and everything after it, and try again.
+    /// [`FactsFull`] hands the fact back: keep it, and everything after it, and try again; until then refuse rows ([`Recorder::turn_away`]).
     pub fn persist(&self, fact: Fact) -> Result<(), FactsFull> {
         self.shared.counters.queue_facts.fetch_add(1, Relaxed);
         self.facts.try_send(fact).map_err(|error| {

@@ -35,7 +35,7 @@ pub enum Report {
         /// Numbers that came under it.
         seqs: SeqRanges,
     },
-    /// `try_keep` was full and has room for at least half the queue again.
+    /// A row was refused, and there is room for at least half the queue again.
     Ready,
     /// The database does not answer; rows are kept in memory up to the bound.
     Away,

@@ -125,9 +125,7 @@ impl Writer {
         let (mut rows, mut facts) = (Vec::new(), Vec::new());
         while self.gather(&mut rows, &mut facts).await {
             let written = async {
-                // Facts first: a row must not be stored before the stretch that says whose it is.
-                self.write_facts(&facts, sums).await?;
-                facts.clear();
+                self.write_facts_before(&rows, &mut facts, sums).await?;
                 self.write_rows(&rows).await?;
                 rows.clear();
                 Ok::<_, GaveUp>(())
@@ -227,6 +225,22 @@ impl Writer {
         Ok(outcome)
     }
 
+    /// Writes these facts and, a transaction at a time, all others that were queued when the rows were taken: a row must not be stored before the
+    /// stretch that says whose it is. What is queued meanwhile is none of these rows' and waits, so there is an end to it.
+    async fn write_facts_before(&mut self, rows: &[Row], facts: &mut Vec<Fact>, sums: &mpsc::Sender<AddUp>) -> Result<(), GaveUp> {
+        let mut waiting = if rows.is_empty() { 0 } else { self.queues.facts.len() };
+        loop {
+            self.write_facts(facts, sums).await?;
+            facts.clear();
+            if waiting == 0 {
+                return Ok(());
+            }
+            take(&mut self.queues.facts, facts, waiting.min(FACTS_MAX));
+            self.counters.queue_facts.fetch_sub(facts.len(), Relaxed);
+            waiting = waiting.saturating_sub(FACTS_MAX);
+        }
+    }
+
     async fn write_facts(&mut self, facts: &[Fact], sums: &mpsc::Sender<AddUp>) -> Result<(), GaveUp> {
         if facts.is_empty() {
             return Ok(());
@@ -322,9 +336,10 @@ impl Writer {
         }
     }
 
-    /// Tells once that there is room again, when half of the queue is free.
+    /// Tells once that there is room again, when half of each queue is free; while facts fill theirs, more wait outside, and their rows with them.
     async fn tell_room(&mut self) {
         let room = self.counters.queue_rows.load(Relaxed) <= self.options.queue_rows / 2
+            && self.counters.queue_facts.load(Relaxed) <= self.options.queue_facts / 2
             && self.counters.queue_bytes.load(Relaxed) <= self.options.queue_bytes / 2;
         if room && self.queues.shared.refused.swap(false, Relaxed) {
             self.report(Report::Ready).await;

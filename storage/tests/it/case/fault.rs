@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use protocol::SeqRanges;
-use storage::{Report, Row};
+use protocol::text::Text;
+use storage::{Fact, Report, Row};
 use tokio::time::{Instant, sleep};
 
-use crate::support::rows::{row, rows, source};
+use super::store::range_fact;
+use crate::support::rows::{machine, row, rows, source};
 use crate::support::{Bench, House, PATIENCE};
 
 pub(crate) async fn a_locked_database_holds_rows_and_loses_none(bench: &Bench) {
@@ -150,8 +152,26 @@ pub(crate) async fn a_killed_writer_loses_and_doubles_nothing(bench: &Bench) {
     }
 }
 
+pub(crate) async fn a_row_that_was_told_as_stored_has_the_facts_before_it(bench: &Bench) {
+    // More facts than one transaction takes, the row's stretch the last of them.
+    const FACTS: i64 = 2_000;
+    let mut options = bench.options();
+    options.batch_wait = Duration::from_millis(200);
+    let mut house = House::open(options).await;
+    let text = Text::cut("filter");
+    for at_ms in 1..FACTS {
+        house.recorder.persist(Fact::Maintenance { machine: machine(1), open: true, text: text.clone(), at_ms }).unwrap();
+    }
+    house.recorder.persist(range_fact(1, 1, 1)).unwrap();
+    house.recorder.try_keep(row(&source(1), 1, 1)).unwrap();
+    house.until("the row stored", |heard| heard.stored_count() == 1).await;
+    house.crash().await;
+    assert_eq!(bench.number("select count(*) from workout_ranges").await, 1, "it belongs to its workout");
+    assert_eq!(bench.number("select count(*) from maintenance").await, FACTS - 1);
+}
+
 fn owner(bench: &Bench, number: u128) -> String {
-    let uuid = crate::support::rows::machine(number).0;
+    let uuid = machine(number).0;
     if bench.is_postgres() { format!("'{uuid}'") } else { format!("x'{}'", uuid.simple()) }
 }
 
@@ -161,7 +181,7 @@ async fn live_for(mut house: House, life: Duration, producer: &mut Producer) -> 
     while let Ok(report) = tokio::time::timeout_at(end, house.reports.recv()).await {
         let Some(Report::Stored { source, seqs, rejected, .. }) = report else { continue };
         assert_eq!(rejected, []);
-        let number = source.machine().unwrap().0.as_u128() - crate::support::rows::machine(0).0.as_u128();
+        let number = source.machine().unwrap().0.as_u128() - machine(0).0.as_u128();
         for seq in seqs.iter().flatten() {
             producer.unsent.remove(&(number, seq));
         }

@@ -8,10 +8,10 @@ use protocol::frame::{RepDetail, SetDetail, StrokeDetail};
 use protocol::text::Text;
 use protocol::{ErrorCode, Field, Reading, SeqRanges};
 use storage::canonical::Checksummer;
-use storage::{Full, Report, Row, RowWhat, SourceKey};
+use storage::{Fact, FactsFull, Full, Report, Row, RowWhat, SourceKey};
 
 use crate::support::Bench;
-use crate::support::rows::{ANCHOR_AT_MS, keep, reading, row, rows, source};
+use crate::support::rows::{ANCHOR_AT_MS, keep, machine, reading, row, rows, source};
 
 pub(crate) async fn any_permutation_with_duplicates_is_stored_once(bench: &Bench) {
     const SOURCES: u128 = 3;
@@ -119,7 +119,7 @@ pub(crate) async fn what_is_refused_outside_the_rows_holds_nobody_up(bench: &Ben
     } else {
         bench.sql("create trigger no_odd before insert on sources when new.sensor = 'odd' begin select raise(abort, 'no_odd'); end").await;
     }
-    let odd = Arc::new(SourceKey::Machine(crate::support::rows::machine(2), Text::cut("odd")));
+    let odd = Arc::new(SourceKey::Machine(machine(2), Text::cut("odd")));
     let mut batch = rows(&source(1), 1, 1..=300);
     batch.insert(150, row(&odd, 1, 1));
     house.keep(batch).await;
@@ -270,6 +270,28 @@ pub(crate) async fn a_full_queue_refuses_and_tells_when_there_is_room(bench: &Be
     let house = crate::support::House::open(options).await;
     let taken = rows(&bike, 2, 1..=1_000).into_iter().filter(|row| house.recorder.try_keep(row.clone()).is_ok()).count();
     assert!(taken < 1_000, "bytes are bounded too");
+    house.close().await;
+}
+
+pub(crate) async fn a_row_turned_away_for_its_facts_is_wanted_once_they_are_given(bench: &Bench) {
+    let mut options = bench.options();
+    options.queue_facts = 4;
+    let mut house = crate::support::House::open(options).await;
+    for at_ms in 1..=200 {
+        let mut fact = Fact::Maintenance { machine: machine(1), open: true, text: Text::cut("filter"), at_ms };
+        while let Err(FactsFull(again)) = house.recorder.persist(fact) {
+            assert_eq!(house.recorder.turn_away(), Full);
+            fact = *again;
+            tokio::task::yield_now().await;
+        }
+    }
+    let turned_away = house.counters.now().held;
+    assert!(turned_away > 0, "200 facts do not fit into 4 places");
+    house.until("rows are wanted", |heard| heard.has(&Report::Ready)).await;
+    house.keep(rows(&source(1), 1, 1..=5)).await;
+    house.until("stored", |heard| heard.stored_count() == 5).await;
+    assert_eq!(house.counters.now().held, turned_away);
+    assert_eq!(bench.number("select count(*) from maintenance").await, 200, "and the facts before them");
     house.close().await;
 }
 
