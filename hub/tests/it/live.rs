@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use hub::auth::TokenRequest;
 use loadtest::{Options, Peer};
-use protocol::frame::{Bind, EventBody, MachineState, MachineStatus, Role, Sample, Snapshot};
+use protocol::frame::{Bind, Ceiling, EventBody, MachineState, MachineStatus, Role, Sample, Snapshot};
 use protocol::text::Text;
-use protocol::{Field, GymId, Reading, RoomName, SeqRanges, ServerFrame};
+use protocol::{Field, GymId, Reading, RoomName, SeqRanges, ServerFrame, WorkoutId};
 use storage::{GymRecord, Units};
 
 use crate::house::{ANNA, BIKE, BORIS, GYM, OTHER_TENANT, TENANT, TestHub, claim, sample};
@@ -165,4 +165,27 @@ async fn a_strap_that_was_bound_before_its_member_chose_a_gym_beats_in_the_worko
         _ => None,
     });
     stored.await.expect("stored");
+}
+
+/// The ceiling of a workout, as whoever joins its room is told.
+async fn ceiling_of(peer: &mut Peer, workout: WorkoutId) -> Option<u16> {
+    let joined = peer.join(RoomName::Workout(workout)).await.expect("the workout is watched");
+    let Some(Snapshot::Workout(workout)) = joined.snapshot else { panic!("no snapshot: {joined:?}") };
+    workout.ceiling_bpm
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ceiling_stands_when_a_coach_joins_the_workout() {
+    let hub = TestHub::start().await;
+    let (mut gateway, code) = hub.bike(1).await;
+    let mut phone = hub.phone().await;
+    let (workout, _) = claim(&mut phone, &mut gateway, &code).await;
+    for ceiling_bpm in [Some(150), Some(140), None] {
+        let req = phone.req();
+        let ceiling = Ceiling { req, member: ANNA, heart_rate_bpm: ceiling_bpm };
+        phone.request(ceiling, req, |frame| matches!(frame, ServerFrame::Done(_)).then_some(())).await.expect("set");
+        let mut coach = hub.peer(Role::Coach, uuid::Uuid::from_u128(0xC)).await;
+        assert_eq!(ceiling_of(&mut coach, workout).await, ceiling_bpm, "what the coach sees");
+        assert_eq!(ceiling_of(&mut phone, workout).await, ceiling_bpm, "and after it");
+    }
 }
