@@ -7,28 +7,31 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use super::stream::Stream;
+use super::write_deadline::WriteDeadline;
 
 /// Room for an ordinary head; it doubles for a longer one.
 const FIRST_BYTES: usize = 1024;
 
-/// A stream, and what was read of it before.
+/// A stream, and what was read of it before. Nobody stands behind it yet: its writes have a deadline.
 pub(super) struct Opened {
     begun: Bytes,
     stream: Stream,
+    deadline: WriteDeadline,
 }
 
-/// Reads until HTTP has something to decide; nothing where the stream fails. The caller keeps the deadline.
-pub(super) async fn read(mut stream: Stream, bytes_max: usize, headers_max: usize) -> Option<Opened> {
+/// Reads until HTTP has something to decide; nothing where the stream fails. The caller keeps the deadline of the head; that of writes comes along.
+pub(super) async fn read(mut stream: Stream, (bytes_max, headers_max): (usize, usize), write_within: Duration) -> Option<Opened> {
     let mut begun = BytesMut::with_capacity(FIRST_BYTES);
     loop {
         let read = stream.read_buf(&mut begun).await.ok()?;
         if read == 0 || begun.len() >= bytes_max || decided(&begun, headers_max) {
-            return Some(Opened { begun: begun.freeze(), stream });
+            return Some(Opened { begun: begun.freeze(), stream, deadline: WriteDeadline::of(write_within) });
         }
     }
 }
@@ -43,6 +46,15 @@ impl Opened {
     /// The stream, and what was read of it and taken by nobody yet.
     pub(super) fn into_parts(self) -> (Stream, Bytes) {
         (self.stream, self.begun)
+    }
+
+    fn in_time<T>(&mut self, cx: &mut Context<'_>, tried: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let kept = self.deadline.keep(cx, self.stream.taken(), tried);
+        if matches!(&kept, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut) {
+            // What the peer did not take for so long, the kernel need not offer for minutes more.
+            drop(self.stream.tcp().set_zero_linger());
+        }
+        kept
     }
 }
 
@@ -65,11 +77,15 @@ impl AsyncRead for Opened {
 
 impl AsyncWrite for Opened {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+        let own = self.get_mut();
+        let tried = Pin::new(&mut own.stream).poll_write(cx, bytes);
+        own.in_time(cx, tried)
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bytes)
+        let own = self.get_mut();
+        let tried = Pin::new(&mut own.stream).poll_write_vectored(cx, bytes);
+        own.in_time(cx, tried)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -77,11 +93,15 @@ impl AsyncWrite for Opened {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let own = self.get_mut();
+        let tried = Pin::new(&mut own.stream).poll_flush(cx);
+        own.in_time(cx, tried)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let own = self.get_mut();
+        let tried = Pin::new(&mut own.stream).poll_shutdown(cx);
+        own.in_time(cx, tried)
     }
 }
 
@@ -89,10 +109,12 @@ impl AsyncWrite for Opened {
 mod tests {
     use tokio::io::AsyncWriteExt as _;
     use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::{Instant, timeout};
 
     use super::*;
 
     const HEAD: &[u8] = b"GET /v1/ws HTTP/1.1\r\nHost: hub\r\n\r\n";
+    const WITHIN: Duration = Duration::from_secs(8);
 
     async fn pair() -> (TcpStream, Stream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -121,7 +143,7 @@ mod tests {
             peer.write_all(rest).await.unwrap();
             peer.shutdown().await.unwrap();
         };
-        let (opened, ()) = tokio::join!(read(stream, 16 * 1024, 64), say);
+        let (opened, ()) = tokio::join!(read(stream, (16 * 1024, 64), WITHIN), say);
         let mut opened = opened.unwrap();
         let mut again = vec![0; 20];
         opened.read_exact(&mut again).await.unwrap();
@@ -135,9 +157,34 @@ mod tests {
     async fn an_end_and_a_head_without_one_are_handed_on() {
         let (peer, stream) = pair().await;
         drop(peer);
-        assert!(read(stream, 16 * 1024, 64).await.unwrap().begun.is_empty());
+        assert!(read(stream, (16 * 1024, 64), WITHIN).await.unwrap().begun.is_empty());
         let (mut peer, stream) = pair().await;
         peer.write_all(&[&b"GET / HTTP/1.1\r\nA: "[..], &[b'a'; 8192]].concat()).await.unwrap();
-        assert!(read(stream, 4096, 64).await.unwrap().begun.len() >= 4096);
+        assert!(read(stream, (4096, 64), WITHIN).await.unwrap().begun.len() >= 4096);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_nobody_reads_ends_and_one_that_moves_does_not() {
+        let (mut peer, stream) = pair().await;
+        peer.write_all(HEAD).await.unwrap();
+        let within = Duration::from_secs(1);
+        let mut opened = read(stream, (16 * 1024, 64), within).await.unwrap();
+        let began = Instant::now();
+        // Far more than the kernel holds, so slowly that the whole takes longer than the deadline.
+        let answer = vec![7; 32 << 20];
+        let mut taken = vec![0; 4 << 20];
+        let reads = async {
+            for _ in 0..8 {
+                tokio::time::sleep(within / 3).await;
+                peer.read_exact(&mut taken).await.unwrap();
+            }
+        };
+        let (written, ()) = tokio::join!(opened.write_all(&answer), reads);
+        written.unwrap();
+        assert!(began.elapsed() > within, "{:?}", began.elapsed());
+        let stood = Instant::now();
+        let refused = timeout(within * 8, opened.write_all(&answer)).await.unwrap().unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
+        assert!((within..within * 8).contains(&stood.elapsed()), "{:?}", stood.elapsed());
     }
 }

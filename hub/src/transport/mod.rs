@@ -15,4 +15,5 @@ pub mod serve;
 pub mod stream;
 pub mod tls;
 pub mod upgrade;
+mod write_deadline;
 pub mod wsframe;

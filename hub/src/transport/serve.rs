@@ -26,7 +26,7 @@ use tracing::Instrument as _;
 
 use super::address::client_address;
 use super::caps::Place;
-use super::stream::Stream;
+use super::stream::{Counted, Stream};
 use super::tls::Tls;
 use super::upgrade::{self, Agreed};
 use super::{echo, head, proxy};
@@ -128,7 +128,7 @@ async fn speaks_for(hub: &Hub, tcp: &mut TcpStream, peer: IpAddr) -> Option<IpAd
 
 async fn secure(front: &Front, tcp: TcpStream) -> Option<Stream> {
     let Some(tls) = &front.tls else { return Some(Stream::Tcp(tcp)) };
-    match timeout(front.hub.config.listen.handshake_timeout, tls.acceptor().accept(tcp)).await {
+    match timeout(front.hub.config.listen.handshake_timeout, tls.acceptor().accept(Counted::new(tcp))).await {
         Ok(Ok(stream)) => Some(Stream::Tls(Box::new(stream))),
         Ok(Err(_)) | Err(_) => None,
     }
@@ -137,7 +137,8 @@ async fn secure(front: &Front, tcp: TcpStream) -> Option<Stream> {
 /// Waits for the head of the first request. Who has not said one when the hub stops is owed no answer, and must not hold up its end.
 async fn first(hub: &Hub, stream: Stream) -> Option<head::Opened> {
     let stopped = hub.tasks.stopped();
-    let head = timeout(hub.config.listen.header_timeout, head::read(stream, HEAD_BYTES_MAX, HEADERS_MAX));
+    let write_within = hub.config.session.write_timeout;
+    let head = timeout(hub.config.listen.header_timeout, head::read(stream, (HEAD_BYTES_MAX, HEADERS_MAX), write_within));
     tokio::select! {
         biased;
         opened = head => opened.ok()?,

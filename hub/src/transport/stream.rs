@@ -17,7 +17,28 @@ pub enum Stream {
     /// Plain.
     Tcp(TcpStream),
     /// Inside TLS. Boxed: its state is a kilobyte, and most hubs sit behind a proxy that ends TLS.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Counted>>),
+}
+
+/// The socket below TLS, and how much it took: TLS does not tell that of what it holds itself.
+pub struct Counted {
+    tcp: TcpStream,
+    taken: u64,
+}
+
+impl Counted {
+    /// Nothing was written yet.
+    #[must_use]
+    pub const fn new(tcp: TcpStream) -> Self {
+        Self { tcp, taken: 0 }
+    }
+
+    fn count(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.taken = self.taken.wrapping_add(bytes as u64);
+        }
+        written
+    }
 }
 
 impl Stream {
@@ -34,7 +55,16 @@ impl Stream {
     pub fn tcp(&self) -> &TcpStream {
         match self {
             Self::Tcp(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
+            Self::Tls(tls) => &tls.get_ref().0.tcp,
+        }
+    }
+
+    /// Bytes that the socket took below TLS; always 0 without, where each write tells it by itself.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        match self {
+            Self::Tcp(_) => 0,
+            Self::Tls(tls) => tls.get_ref().0.taken,
         }
     }
 
@@ -104,5 +134,37 @@ impl AsyncWrite for Stream {
             Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let own = self.get_mut();
+        let written = Pin::new(&mut own.tcp).poll_write(cx, bytes);
+        own.count(written)
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let own = self.get_mut();
+        let written = Pin::new(&mut own.tcp).poll_write_vectored(cx, bytes);
+        own.count(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
     }
 }

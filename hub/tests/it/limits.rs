@@ -4,6 +4,8 @@ use loadtest::{Peer, PeerError};
 use protocol::frame::{Ping, Role};
 use protocol::limits::ROOMS_PER_SESSION_MAX;
 use protocol::{CloseReason, ErrorCode, GymId, MachineId, RoomName, ServerFrame};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpSocket;
 use uuid::Uuid;
 
 use crate::house::{ANNA, GYM, TestHub};
@@ -47,6 +49,19 @@ async fn an_address_has_as_many_strangers_as_allowed_and_not_one_more() {
     for _ in 0..3 {
         phones.push(hub.phone().await);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_who_asks_and_never_reads_gives_the_place_back() {
+    let hub = TestHub::with(&[("session.write_timeout", "1s"), ("listen.header_timeout", "60s")]).await;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("small");
+    let mut stranger = socket.connect(hub.node().address).await.expect("connected");
+    let asked = b"GET / HTTP/1.1\r\nhost: hub\r\n\r\n".repeat(400);
+    stranger.write_all(&asked).await.expect("what is asked is short, and what is answered is not");
+    hub.until("its place is taken", |hub| hub.caps.count() == (1, 1)).await;
+    hub.until("the place is free again", |hub| hub.caps.count() == (0, 0)).await;
+    drop(stranger);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
