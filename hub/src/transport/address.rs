@@ -3,7 +3,7 @@
 //! In: the TCP peer, the request's headers, whom the operator trusts. Out: the address that caps and limits count. A header is believed only from a
 //! trusted network, and then from the right: every proxy appends the address that it saw, so the last that is not a trusted proxy is the client.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use config::Proxy;
 use hyper::HeaderMap;
@@ -32,6 +32,18 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, proxy: &Proxy) -> IpAdd
         }
     }
     client
+}
+
+/// What one subscriber has, and what caps and limits count: an IPv4 address, or a /64.
+#[must_use]
+pub fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
 }
 
 /// An address, perhaps with brackets or a port as some proxies write it.
@@ -69,6 +81,13 @@ mod tests {
     fn what_a_client_wrote_itself_does_not_count() {
         assert_eq!(seen("10.0.0.1", &["1.1.1.1, 203.0.113.9"], &["10.0.0.0/8"]), "203.0.113.9");
         assert_eq!(seen("10.0.0.1", &["1.1.1.1", "203.0.113.9, 10.0.0.2"], &["10.0.0.0/8"]), "203.0.113.9");
+    }
+
+    #[test]
+    fn a_subscriber_is_an_address_or_a_64() {
+        let of = |address: &str| subscriber(address.parse().unwrap()).to_string();
+        assert_eq!(of("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(of("2001:db8:0:1:2:3:4:5"), "2001:db8:0:1::");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! How many sockets there may be: in all, of strangers, of strangers from one address.
 //!
 //! In: each connection as it comes. Out: a [`Place`] that frees itself, or a refusal. A gym is one address with hundreds of phones: registered
-//! addresses have a higher class, and whoever said who they are no longer counts by address. Users and devices are counted by the directory.
+//! addresses have a higher class, and whoever said who they are no longer counts by address. IPv6 counts by /64, which one subscriber has
+//! whole. Users and devices are counted by the directory.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::sync::atomic::{
 use config::Limits;
 use dashmap::DashMap;
 
+use super::address::subscriber;
 use crate::metrics::Limit;
 
 /// A cap that a connection would pass.
@@ -57,6 +59,7 @@ struct Counts {
 /// A connection's place. Dropped, it is free again.
 pub struct Place {
     counts: Arc<Counts>,
+    /// What a stranger counts by.
     stranger: Option<IpAddr>,
 }
 
@@ -88,7 +91,7 @@ impl Caps {
             counts.connections.fetch_sub(1, AcqRel);
             return Err(Crowded::Address);
         }
-        Ok(Place { counts: counts.clone(), stranger: Some(address) })
+        Ok(Place { counts: counts.clone(), stranger: Some(subscriber(address)) })
     }
 
     /// A place for a connection of a trusted proxy, which does not count by its own address.
@@ -118,7 +121,7 @@ impl Counts {
         if limits.gym_addresses.iter().any(|network| network.contains(&address)) {
             per_address = per_address.saturating_mul(limits.gym_address_factor);
         }
-        let mut count = self.addresses.entry(address).or_insert(0);
+        let mut count = self.addresses.entry(subscriber(address)).or_insert(0);
         let free = *count < per_address;
         *count += u32::from(free);
         free
@@ -131,7 +134,7 @@ impl Place {
     /// # Errors
     /// [`Crowded`] when that address has as many as it may.
     pub fn moved(&mut self, address: IpAddr) -> Result<(), Crowded> {
-        if self.stranger == Some(address) {
+        if self.stranger == Some(subscriber(address)) {
             return Ok(());
         }
         self.known();
@@ -142,7 +145,7 @@ impl Place {
             self.counts.strangers.fetch_sub(1, AcqRel);
             return Err(Crowded::Address);
         }
-        self.stranger = Some(address);
+        self.stranger = Some(subscriber(address));
         Ok(())
     }
 
@@ -197,6 +200,18 @@ mod tests {
         drop(places);
         assert!(caps.enter(address(1)).is_ok());
         assert_eq!(caps.count(), (0, 0));
+    }
+
+    #[test]
+    fn a_subscriber_with_a_whole_64_counts_once() {
+        let caps = caps(100, 50, 2);
+        let of = |address: &str| address.parse::<IpAddr>().unwrap();
+        let (_a, b) = (caps.enter(of("2001:db8:0:1::1")).unwrap(), caps.enter(of("2001:db8:0:1::2")).unwrap());
+        assert_eq!(caps.enter(of("2001:db8:0:1:ffff::3")).err(), Some(Crowded::Address));
+        let mut other = caps.enter(of("2001:db8:0:2::1")).unwrap();
+        assert_eq!(other.moved(of("2001:db8:0:1::4")).err(), Some(Crowded::Address));
+        drop((b, other));
+        assert!(caps.enter(of("2001:db8:0:1::5")).is_ok(), "what has left is counted no more");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! is counted by subject. Registered addresses of gyms have a multiple: one Wi-Fi, hundreds of phones. IPv6 counts by /64, which is what
 //! one subscriber has. Keys that have not been seen for a while are forgotten; a flood of new ones is bounded.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use protocol::{ErrorCode, TenantId};
 use uuid::Uuid;
 
 use super::answer::ApiError;
+use crate::transport::address::subscriber;
 
 /// Keys that one limiter remembers; beyond, strangers are refused until the old ones are forgotten.
 const KEYS_MAX: usize = 200_000;
@@ -89,19 +90,10 @@ impl Rates {
     }
 }
 
-/// What one subscriber has: an IPv4 address, or a /64.
-fn subscriber(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     fn rates() -> Rates {
@@ -140,6 +132,5 @@ mod tests {
         });
         assert_eq!(count, 5);
         assert!(rates.login("2001:db8:0:2::1".parse().unwrap()).is_ok());
-        assert_eq!(subscriber("::ffff:192.0.2.1".parse().unwrap()), "192.0.2.1".parse::<IpAddr>().unwrap());
     }
 }
