@@ -3,7 +3,8 @@
 //! In: the paths and the oldest version that the operator chose, and the files as they change. Out: an acceptor for HTTP/1.1, or what is wrong with the
 //! files. At the start bad files stop the hub; later they are refused with a line in the log, and what was good goes on. A connection keeps what it was
 //! accepted with. Files are told apart by time of change and length: a tool that renews a certificate writes both files, and between the two they do not
-//! fit, which is refused and looked at again.
+//! fit, which is refused. What was refused is tried at each look until it is taken: what kept it from being read may not show in
+//! the files themselves.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -98,8 +99,10 @@ impl Tls {
 
     /// Looks at the files again and again until told to stop.
     pub async fn watch(self: Arc<Self>, metrics: Arc<Metrics>, stop: CancellationToken) {
-        // Changed already between the start and the first look: then the first look takes them again, which costs nothing.
+        // What is in use. Changed already between the start and the first look: then the first look takes them again, which costs nothing.
         let mut seen = Stamp::new();
+        // What was told to be wrong, so that each fault is told once.
+        let mut refused = None;
         let mut every = tokio::time::interval(self.files.reload_every.max(Duration::from_millis(1)));
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -112,30 +115,38 @@ impl Tls {
                 let (tls, seen) = (self.clone(), seen.clone());
                 move || tls.look(&seen)
             });
-            let Ok(Some((stamp, taken))) = looked.await else { continue };
-            // The first look is at what the start has read.
-            if !seen.is_empty() || taken.is_err() {
-                tell(&taken, &metrics);
+            let Ok(looked) = looked.await else { continue };
+            let Some((stamp, taken)) = looked else {
+                refused = None;
+                continue;
+            };
+            match taken {
+                Ok(()) => {
+                    // The first look is at what the start has read.
+                    if !seen.is_empty() || refused.is_some() {
+                        metrics.tls_reloaded(true);
+                        tracing::info!("the certificate files changed: new connections get the new ones");
+                    }
+                    (seen, refused) = (stamp, None);
+                }
+                Err(error) => {
+                    let found = Some((stamp, crate::chain(&error)));
+                    if refused != found {
+                        metrics.tls_reloaded(false);
+                        let error = found.as_ref().map(|(_, error)| error.as_str());
+                        tracing::error!(error, "the certificate files changed and cannot be used: the old ones go on");
+                    }
+                    refused = found;
+                }
             }
-            seen = stamp;
         }
     }
 
-    /// Takes files that are others than seen.
+    /// Takes files that are others than those in use.
     fn look(&self, seen: &Stamp) -> Option<(Stamp, Result<(), TlsError>)> {
         // Before reading: a change while they are read is a change for the next look.
         let stamp = self.stamp();
         (stamp != *seen).then(|| (stamp, self.reload()))
-    }
-}
-
-fn tell(taken: &Result<(), TlsError>, metrics: &Metrics) {
-    metrics.tls_reloaded(taken.is_ok());
-    match taken {
-        Ok(()) => tracing::info!("the certificate files changed: new connections get the new ones"),
-        Err(error) => {
-            tracing::error!(error = %crate::chain(error), "the certificate files changed and cannot be used: the old ones go on");
-        }
     }
 }
 

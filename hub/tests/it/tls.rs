@@ -190,6 +190,40 @@ async fn a_renewed_certificate_is_taken_without_a_restart_and_a_bad_one_is_not()
     assert!(matches!(before.hear().await, Ok(ServerFrame::Pong(pong)) if pong.n == 7), "a session of before the change goes on");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_was_refused_once_is_taken_as_soon_as_it_can_be_read() {
+    let (folder, authority) = (tempfile::tempdir().expect("a folder"), Authority::new());
+    let (first, second) = (authority.server(), authority.server());
+    first.write(folder.path());
+    let hub = start(folder.path(), &[]).await;
+    assert_eq!(shown(&hub, &authority).await, first.der);
+    // As a key that may not be read yet: what mends it leaves length and time of change as they are.
+    let (key, good) = (folder.path().join("tls.key"), second.key.serialize_pem());
+    std::fs::write(&key, "-".repeat(good.len())).expect("written");
+    std::fs::write(folder.path().join("tls.crt"), &second.pem).expect("written");
+    let stamp = std::fs::metadata(&key).expect("a file").modified().expect("a time");
+    let refusals = |hub: &hub::Hub| {
+        let scrape = hub.metrics.scrape();
+        scrape
+            .lines()
+            .find_map(|line| line.strip_prefix("spotter_tls_reloads_total{result=\"refused\"} "))
+            .and_then(|count| count.parse::<u32>().ok())
+            .unwrap_or(0)
+    };
+    counted(&hub, "refused").await;
+    // Two looks that find nothing new.
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    let told = refusals(&hub.node().hub);
+    assert!(told <= 2, "each fault is told once: {told}");
+    let beside = folder.path().join("beside");
+    let mended = std::fs::File::create(&beside).expect("a file");
+    std::io::Write::write_all(&mut &mended, good.as_bytes()).expect("written");
+    mended.set_modified(stamp).expect("set");
+    std::fs::rename(beside, key).expect("in its place");
+    counted(&hub, "taken").await;
+    assert_eq!(shown(&hub, &authority).await, second.der);
+}
+
 /// A device of the gateway with this key.
 async fn enrolled(hub: &TestHub, key: [u8; KEY_BYTES]) -> DeviceId {
     let (hub, device, at_ms) = (&hub.node().hub, DeviceId(Uuid::now_v7()), hub::clock::at_ms());
