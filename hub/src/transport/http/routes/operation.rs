@@ -15,7 +15,7 @@ use super::super::answer::{Answer, ApiError};
 use super::super::caller::Caller;
 use super::super::extract::{Asked, Body};
 use super::super::{Api, schema};
-use crate::auth::Revoked;
+use crate::auth::{Revoked, TooManyRevocations};
 
 /// No token lives longer than this; a revocation that is older hits nothing.
 pub(super) const TOKEN_LIFE_MS: i64 = 400 * 24 * 60 * 60 * 1000;
@@ -148,6 +148,9 @@ async fn revoke(State(api): State<Api>, caller: Caller, Body(body): Body<Revoke>
     let now_ms = crate::clock::at_ms();
     let revoked = body.meant(now_ms)?;
     let until_at_ms = now_ms + TOKEN_LIFE_MS;
+    let too_many = |error: TooManyRevocations| ApiError::detailed(ErrorCode::Overloaded, error.to_string());
+    // Nothing is stored of what would not be enforced.
+    api.hub.verifier.revocations().has_room(caller.tenant(), &revoked).map_err(too_many)?;
     // Stored first: what the answer promises must outlive this process.
     let stored = match &revoked {
         Revoked::Token(id) => storage::Revoked::Token(id.clone()),
@@ -156,10 +159,7 @@ async fn revoke(State(api): State<Api>, caller: Caller, Body(body): Body<Revoke>
     };
     let revocation = Revocation { tenant: caller.tenant(), revoked: stored, until_at_ms };
     api.ask("revoke", "revocations", api.store.revoke(&revocation)).await?;
-    let closed = api
-        .hub
-        .revoke(caller.tenant(), &revoked, until_at_ms)
-        .map_err(|error| ApiError::detailed(ErrorCode::Overloaded, error.to_string()))?;
+    let closed = api.hub.revoke(caller.tenant(), &revoked, until_at_ms).map_err(too_many)?;
     tracing::info!(sessions.closed = closed, "tokens were revoked");
     Ok(Json(RevokedAnswer { closed }))
 }

@@ -33,6 +33,25 @@ async fn no_token_a_bad_one_an_expired_one_and_a_revoked_one_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_revocation_that_no_longer_fits_is_not_stored_and_those_that_it_names_instead_are_taken() {
+    let house = House::open().await;
+    let revocations = house.node.hub.verifier.revocations();
+    let mut n = 0_u32;
+    while revocations.add(TENANT, &crate::auth::Revoked::Token(n.to_string()), i64::MAX).is_ok() {
+        n += 1;
+    }
+    let stored = async || house.node.hub.store.revocations(crate::clock::at_ms()).await.unwrap().len();
+    let told = house.ask("POST", "/v1/revocations", &service(), json!({ "token": "one more" })).await;
+    assert_eq!((told.status, told.body["name"].as_str()), (StatusCode::SERVICE_UNAVAILABLE, Some("overloaded")));
+    assert!(told.body["detail"].as_str().is_some_and(|detail| detail.contains("by subject or by time")), "{}", told.body);
+    assert_eq!(stored().await, 0);
+    for (count, body) in [json!({ "token": "7" }), json!({ "subject": id(0x77) }), json!({ "all": true })].into_iter().enumerate() {
+        let told = house.ask("POST", "/v1/revocations", &TokenRequest { at_ms: crate::clock::at_ms() + 1000, ..service() }, body).await;
+        assert_eq!((told.status, stored().await), (StatusCode::OK, count + 1), "{}", told.body);
+    }
+}
+
+#[tokio::test]
 async fn bodies_that_cannot_be_read_and_bodies_that_mean_nothing_are_told_apart() {
     let house = House::with(&[("limits.body_bytes", "4KiB")]).await;
     let send = |kind: &'static str, body: String| {
