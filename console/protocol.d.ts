@@ -1397,11 +1397,11 @@ export interface ServerKeyRotated {
   t: "key_rotated";
 }
 
-/** The room is watched no longer. */
+/** The room is watched no longer, or a room of `hello` is not: then `code` says why, and `joined` comes for every other. */
 export interface ServerLeft {
   /** Error number of why, when the hub decided. */
   code?: number | null;
-  /** Number of the request; none when the hub decided (right lost, room over). */
+  /** Number of the request; none when the hub decided (right lost, room over) and for rooms of `hello`. */
   req?: number | null;
   /** The room. */
   room: RoomName;

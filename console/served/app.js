@@ -8,6 +8,11 @@ import { takeBoardTick, takeEvent, takeLive, takeSaved, takeSnapshot, takeTick }
 import { change, forget, state, tell } from './store.js';
 import { Wire } from './wire.js';
 
+/** Why a room of `hello` may not be had yet: the store does not answer, the hub has too much to do. */
+const PASSING = new Set([900, 901]);
+/** Then it is asked for again after this time. */
+const ASK_AGAIN_MS = 2000;
+
 const rooms = new Rooms();
 /** Rooms asked for again after a resume, for what live frames did not bring meanwhile. */
 const asked = new Set();
@@ -77,7 +82,9 @@ const FRAMES = {
     if (watched) takeBoardTick(frame, watched.room);
   },
   left(frame) {
-    if (frame.req == null) rooms.drop(frame.room);
+    if (frame.req != null) return;
+    if (PASSING.has(frame.code)) setTimeout(() => wire.again(frame.room), ASK_AGAIN_MS);
+    else rooms.drop(frame.room);
   },
   join_failed({ room, error }) {
     if (error.name === 'link_lost') return;

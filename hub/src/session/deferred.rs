@@ -1,13 +1,14 @@
 //! Frames that may need to know something first: a new token's signature, a member's teams.
 //!
 //! In: a frame of a session. Out: the same order or answer, at once where everything is in memory, otherwise from a tracked task after one look at
-//! the store or the verifier. The session never waits: a stop behind such a frame overtakes it. At most eight per session are under way.
+//! the store or the verifier. The session never waits: a stop behind such a frame overtakes it. At most eight per session are under way;
+//! the rooms of a hello are one of them, looked up one after another, and a room that is not joined is named.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use protocol::frame::{Ceiling, Done, JoinRoom, Propose, Refresh, Refreshed, Role, RotateKey};
+use protocol::frame::{Ceiling, Done, JoinRoom, Left, Propose, Refresh, Refreshed, Role, RotateKey};
 use protocol::{CloseReason, ErrorCode, MemberId, RoomName, ServerFrame, TeamId};
 use room::input::MemberRecord;
 use room::rights::{self, Action, Object};
@@ -44,13 +45,32 @@ pub(super) enum Deferred {
 }
 
 impl Deferred {
-    const fn req(&self) -> Option<u32> {
+    const fn asked(&self) -> Asked {
         match self {
-            Self::Join(req, _) => *req,
-            Self::Refresh(refresh) => Some(refresh.req),
-            Self::Rotate(rotate) => Some(rotate.req),
-            Self::Propose(propose) => Some(propose.req),
-            Self::Ceiling(ceiling) => Some(ceiling.req),
+            Self::Join(None, join) => Asked::OfHello(join.room),
+            Self::Join(Some(req), _) => Asked::Request(*req),
+            Self::Refresh(refresh) => Asked::Request(refresh.req),
+            Self::Rotate(rotate) => Asked::Request(rotate.req),
+            Self::Propose(propose) => Asked::Request(propose.req),
+            Self::Ceiling(ceiling) => Asked::Request(ceiling.req),
+        }
+    }
+}
+
+/// What a refusal answers.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    /// A request, by its number.
+    Request(u32),
+    /// A room of hello, which has no number: it is named, as its own shard names it.
+    OfHello(RoomName),
+}
+
+impl Asked {
+    fn refused(self, code: ErrorCode) -> ServerFrame {
+        match self {
+            Self::Request(req) => protocol::frame::Error::new(Some(req), code).into(),
+            Self::OfHello(room) => Left { req: None, room, code: Some(code.code()) }.into(),
         }
     }
 }
@@ -61,12 +81,56 @@ struct About {
     home: Option<Home>,
 }
 
+/// A frame that waits for the store or the verifier.
+struct Waits {
+    deferred: Deferred,
+    about: About,
+}
+
 impl Session {
     /// Carries out a frame now, or as a task where the store must be asked.
     pub(super) fn defer(&mut self, deferred: Deferred) {
+        let Some(waits) = self.at_once(deferred) else { return };
+        if self.peer.under_way.load(Relaxed) >= UNDER_WAY_MAX {
+            return self.refuse_asked(waits.deferred.asked(), ErrorCode::TooFast);
+        }
+        self.wait(vec![waits]);
+    }
+
+    /// Joins the rooms of hello. However many must be looked up, they wait in one task.
+    pub(super) fn join_all(&mut self, rooms: Vec<JoinRoom>) {
+        let waiting: Vec<Waits> = rooms.into_iter().filter_map(|join| self.at_once(Deferred::Join(None, join))).collect();
+        if !waiting.is_empty() {
+            self.wait(waiting);
+        }
+    }
+
+    /// Looks up what must be known, one frame after another. Only the session counts up, so that what it read before still holds.
+    fn wait(&self, waiting: Vec<Waits>) {
+        self.peer.under_way.fetch_add(1, Relaxed);
+        let (hub, peer) = (self.hub.clone(), self.peer.clone());
+        self.hub.tasks.spawn("deferred frame", async move {
+            let mut silent = false;
+            for Waits { deferred, about } in waiting {
+                let asked = deferred.asked();
+                // Who did not answer the first in time is not waited for by each of the rest.
+                silent = silent || tokio::time::timeout(ANSWER_WITHIN, carry_out(&hub, &peer, deferred, about)).await.is_err();
+                if silent {
+                    tell(&hub, &peer, asked, ErrorCode::Unavailable);
+                }
+            }
+            peer.under_way.fetch_sub(1, Relaxed);
+        });
+    }
+
+    /// Carries out a frame where everything is known, and gives back what has to wait.
+    fn at_once(&mut self, deferred: Deferred) -> Option<Waits> {
         let about = match self.about(&deferred) {
             Ok(about) => about,
-            Err(code) => return self.refuse(deferred.req(), code),
+            Err(code) => {
+                self.refuse_asked(deferred.asked(), code);
+                return None;
+            }
         };
         if let Some(home) = about.home {
             self.touch(home);
@@ -81,20 +145,15 @@ impl Session {
         };
         if !asks {
             self.said = true;
-            return act(&self.hub, &self.peer, deferred, &about);
+            act(&self.hub, &self.peer, deferred, &about);
+            return None;
         }
-        if self.peer.under_way.fetch_add(1, Relaxed) >= UNDER_WAY_MAX {
-            self.peer.under_way.fetch_sub(1, Relaxed);
-            return self.refuse(deferred.req(), ErrorCode::TooFast);
-        }
-        let (hub, peer) = (self.hub.clone(), self.peer.clone());
-        self.hub.tasks.spawn("deferred frame", async move {
-            let req = deferred.req();
-            if tokio::time::timeout(ANSWER_WITHIN, carry_out(&hub, &peer, deferred, about)).await.is_err() {
-                tell(&hub, &peer, req, ErrorCode::Unavailable);
-            }
-            peer.under_way.fetch_sub(1, Relaxed);
-        });
+        Some(Waits { deferred, about })
+    }
+
+    fn refuse_asked(&mut self, asked: Asked, code: ErrorCode) {
+        self.hub.refused(code);
+        self.say(asked.refused(code));
     }
 
     fn about(&self, deferred: &Deferred) -> Result<About, ErrorCode> {
@@ -137,7 +196,7 @@ async fn carry_out(hub: &Arc<Hub>, peer: &Arc<Peer>, deferred: Deferred, about: 
         Deferred::Refresh(refresh) => self::refresh(hub, peer, refresh).await,
         Deferred::Rotate(rotate) => {
             if let Err(code) = super::rotate::rotate(hub, peer, &rotate).await {
-                tell(hub, peer, Some(rotate.req), code);
+                tell(hub, peer, Asked::Request(rotate.req), code);
             }
         }
         Deferred::Ceiling(ceiling) => self::ceiling(hub, peer, ceiling).await,
@@ -145,7 +204,7 @@ async fn carry_out(hub: &Arc<Hub>, peer: &Arc<Peer>, deferred: Deferred, about: 
             if let Some(member) = about.member
                 && let Err(code) = hub.look_up_teams(peer.viewer.tenant, member).await
             {
-                return tell(hub, peer, deferred.req(), unknown_as(&deferred, code));
+                return tell(hub, peer, deferred.asked(), unknown_as(&deferred, code));
             }
             act(hub, peer, deferred, &about);
         }
@@ -154,14 +213,14 @@ async fn carry_out(hub: &Arc<Hub>, peer: &Arc<Peer>, deferred: Deferred, about: 
 
 /// Carries out what is fully known.
 fn act(hub: &Hub, peer: &Peer, deferred: Deferred, about: &About) {
-    let req = deferred.req();
+    let asked = deferred.asked();
     let done = match deferred {
         Deferred::Join(req, join) => self::join(hub, peer, req, join, about),
         Deferred::Propose(propose) => self::propose(hub, peer, propose, about),
         Deferred::Refresh(_) | Deferred::Rotate(_) | Deferred::Ceiling(_) => Ok(()),
     };
     if let Err(code) = done {
-        tell(hub, peer, req, code);
+        tell(hub, peer, asked, code);
     }
 }
 
@@ -245,7 +304,7 @@ async fn refresh(hub: &Hub, peer: &Peer, refresh: Refresh) {
         }
     };
     if *identity.viewer != *peer.viewer {
-        return tell(hub, peer, Some(refresh.req), ErrorCode::OtherSubject);
+        return tell(hub, peer, Asked::Request(refresh.req), ErrorCode::OtherSubject);
     }
     hub.directory.refresh(peer, TokenMark::of(&identity));
     // A revocation between the check of the token and its entry in the directory would have missed this session.
@@ -259,22 +318,22 @@ async fn refresh(hub: &Hub, peer: &Peer, refresh: Refresh) {
 
 /// Stores a ceiling, then tells the gyms where the member trains.
 async fn ceiling(hub: &Hub, peer: &Peer, ceiling: Ceiling) {
-    let req = Some(ceiling.req);
+    let asked = Asked::Request(ceiling.req);
     let (member, tenant) = (ceiling.member, peer.viewer.tenant);
     if ceiling.heart_rate_bpm.is_some_and(|bpm| !CEILING_BPM.contains(&bpm)) {
-        return tell(hub, peer, req, ErrorCode::Unprocessable);
+        return tell(hub, peer, asked, ErrorCode::Unprocessable);
     }
     if let Err(code) = hub.look_up_teams(tenant, member).await {
-        return tell(hub, peer, req, code);
+        return tell(hub, peer, asked, code);
     }
     let teams = teams_of(hub, Some(member));
     let object = Object { tenant: Some(tenant), member: Some(member), teams: &teams, ..Object::default() };
     if let Err(code) = rights::allows(&peer.viewer, Action::Ceiling, &object) {
-        return tell(hub, peer, req, code);
+        return tell(hub, peer, asked, code);
     }
     if let Err(error) = hub.store.set_ceiling(tenant, member, ceiling.heart_rate_bpm).await {
         tracing::warn!(error = %crate::chain(&error), "a ceiling could not be stored");
-        return tell(hub, peer, req, ErrorCode::Unavailable);
+        return tell(hub, peer, asked, ErrorCode::Unavailable);
     }
     for gym in hub.registry.gyms_of_member(tenant, member) {
         let input = Input::Ceiling { member, heart_rate_bpm: ceiling.heart_rate_bpm };
@@ -299,7 +358,7 @@ fn teams_of(hub: &Hub, member: Option<MemberId>) -> Vec<TeamId> {
     member.and_then(|member| hub.registry.member(member)).map(|(_, record)| record.teams.clone()).unwrap_or_default()
 }
 
-fn tell(hub: &Hub, peer: &Peer, req: Option<u32>, code: ErrorCode) {
+fn tell(hub: &Hub, peer: &Peer, asked: Asked, code: ErrorCode) {
     hub.refused(code);
-    peer.send_now(Lane::Event, &ServerFrame::from(protocol::frame::Error::new(req, code)));
+    peer.send_now(Lane::Event, &asked.refused(code));
 }

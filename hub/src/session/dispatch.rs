@@ -36,7 +36,7 @@ impl Session {
                 self.peer.send(Lane::Live { key: PONG_KEY }, &pong.into());
                 self.said = true;
             }
-            ClientFrame::Join(join) => self.join(Some(join.req), join.join),
+            ClientFrame::Join(join) => self.join(join.req, join.join),
             ClientFrame::Leave(leave) => self.leave(leave),
             ClientFrame::Clock(clock) => self.clock(clock),
             ClientFrame::MachineHello(hello) => self.machine_hello(hello),
@@ -71,11 +71,11 @@ impl Session {
     }
 
     /// Watches a room: at once where everything is known, after one look at the store where a member's teams are not.
-    pub(super) fn join(&mut self, req: Option<u32>, join: JoinRoom) {
+    fn join(&mut self, req: u32, join: JoinRoom) {
         if self.peer.rooms() >= ROOMS_PER_SESSION_MAX {
-            return self.refuse(req, ErrorCode::TooManyRooms);
+            return self.refuse(Some(req), ErrorCode::TooManyRooms);
         }
-        self.defer(Deferred::Join(req, join));
+        self.defer(Deferred::Join(Some(req), join));
     }
 
     fn leave(&mut self, leave: Leave) {

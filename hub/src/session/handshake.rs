@@ -186,9 +186,7 @@ impl Handshake {
         peer.send(Lane::Event, &welcome.into());
         hub.opened(&peer);
         let mut session = Session::new(hub, peer, stream, reader, place);
-        for join in hello.rooms {
-            session.join(None, join);
-        }
+        session.join_all(hello.rooms);
         session
     }
 

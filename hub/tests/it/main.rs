@@ -8,6 +8,7 @@ mod devices;
 mod drain;
 mod erasure;
 mod house;
+mod joins;
 mod life;
 mod limits;
 mod live;

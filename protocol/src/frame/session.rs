@@ -300,10 +300,10 @@ pub struct Joined {
     pub snapshot: Option<Snapshot>,
 }
 
-/// The room is watched no longer.
+/// The room is watched no longer, or a room of `hello` is not: then `code` says why, and `joined` comes for every other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Left {
-    /// Number of the request; none when the hub decided (right lost, room over).
+    /// Number of the request; none when the hub decided (right lost, room over) and for rooms of `hello`.
     pub req: Option<u32>,
     /// The room.
     pub room: RoomName,
