@@ -950,7 +950,7 @@ export interface ClientJoin {
   t: "join";
 }
 
-/** Watches a room no longer. */
+/** Watches a room no longer. A `join` of it that still waits is answered `not_joined`. */
 export interface ClientLeave {
   /** Number of this request. */
   req: number;

@@ -87,7 +87,8 @@ const FRAMES = {
     else rooms.drop(frame.room);
   },
   join_failed({ room, error }) {
-    if (error.name === 'link_lost') return;
+    // `not_joined`: this page left the room before the hub had joined it, and may have asked for it anew.
+    if (error.name === 'link_lost' || error.name === 'not_joined') return;
     rooms.drop(room);
     if (refused.has(room)) return;
     refused.add(room);

@@ -85,6 +85,8 @@ struct About {
 struct Waits {
     deferred: Deferred,
     about: About,
+    /// Its number among the joins that wait, if it is one.
+    join: Option<u32>,
 }
 
 impl Session {
@@ -92,6 +94,7 @@ impl Session {
     pub(super) fn defer(&mut self, deferred: Deferred) {
         let Some(waits) = self.at_once(deferred) else { return };
         if self.peer.under_way.load(Relaxed) >= UNDER_WAY_MAX {
+            waits.join.map(|join| self.peer.waiting().end(join));
             return self.refuse_asked(waits.deferred.asked(), ErrorCode::TooFast);
         }
         self.wait(vec![waits]);
@@ -111,11 +114,11 @@ impl Session {
         let (hub, peer) = (self.hub.clone(), self.peer.clone());
         self.hub.tasks.spawn("deferred frame", async move {
             let mut silent = false;
-            for Waits { deferred, about } in waiting {
-                let asked = deferred.asked();
+            for waits in waiting {
+                let (asked, join) = (waits.deferred.asked(), waits.join);
                 // Who did not answer the first in time is not waited for by each of the rest.
-                silent = silent || tokio::time::timeout(ANSWER_WITHIN, carry_out(&hub, &peer, deferred, about)).await.is_err();
-                if silent {
+                silent = silent || tokio::time::timeout(ANSWER_WITHIN, carry_out(&hub, &peer, waits)).await.is_err();
+                if silent && join.is_none_or(|join| peer.waiting().end(join)) {
                     tell(&hub, &peer, asked, ErrorCode::Unavailable);
                 }
             }
@@ -148,7 +151,11 @@ impl Session {
             act(&self.hub, &self.peer, deferred, &about);
             return None;
         }
-        Some(Waits { deferred, about })
+        let join = match &deferred {
+            Deferred::Join(req, join) => Some(self.peer.waiting().begin(join.room, *req)),
+            _ => None,
+        };
+        Some(Waits { deferred, about, join })
     }
 
     fn refuse_asked(&mut self, asked: Asked, code: ErrorCode) {
@@ -191,7 +198,7 @@ impl Session {
 }
 
 /// Asks what must be asked, then acts.
-async fn carry_out(hub: &Arc<Hub>, peer: &Arc<Peer>, deferred: Deferred, about: About) {
+async fn carry_out(hub: &Arc<Hub>, peer: &Arc<Peer>, Waits { deferred, about, join }: Waits) {
     match deferred {
         Deferred::Refresh(refresh) => self::refresh(hub, peer, refresh).await,
         Deferred::Rotate(rotate) => {
@@ -201,12 +208,19 @@ async fn carry_out(hub: &Arc<Hub>, peer: &Arc<Peer>, deferred: Deferred, about: 
         }
         Deferred::Ceiling(ceiling) => self::ceiling(hub, peer, ceiling).await,
         Deferred::Join(..) | Deferred::Propose(_) => {
-            if let Some(member) = about.member
-                && let Err(code) = hub.look_up_teams(peer.viewer.tenant, member).await
-            {
-                return tell(hub, peer, deferred.asked(), unknown_as(&deferred, code));
+            let known = match about.member {
+                Some(member) => hub.look_up_teams(peer.viewer.tenant, member).await,
+                None => Ok(()),
+            };
+            // Held until the shard has the order: a leave either took the join before, or comes to the shard behind it.
+            let mut waiting = peer.waiting();
+            if join.is_some_and(|join| !waiting.end(join)) {
+                return;
             }
-            act(hub, peer, deferred, &about);
+            match known {
+                Ok(()) => act(hub, peer, deferred, &about),
+                Err(code) => tell(hub, peer, deferred.asked(), unknown_as(&deferred, code)),
+            }
         }
     }
 }

@@ -80,6 +80,11 @@ impl Session {
 
     fn leave(&mut self, leave: Leave) {
         let (session, room, req) = (self.peer.session, leave.room, leave.req);
+        // A join that still waits goes with it; whether the room was watched before, the room says.
+        let waited = self.peer.waiting().leave(room);
+        for join in waited {
+            self.refuse(Some(join), ErrorCode::NotJoined);
+        }
         let home = match room {
             RoomName::Floor(gym) => self.home_of(gym),
             RoomName::Machine(machine) => self.machine_and_home(machine).map(|(_, home)| home),

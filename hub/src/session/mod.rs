@@ -17,6 +17,7 @@ mod readings;
 mod rotate;
 mod slots;
 mod ticket;
+mod waiting;
 mod writer;
 
 pub use exit::{Exit, say_goodbye};

@@ -14,6 +14,7 @@ use protocol::{CloseReason, ServerFrame, SessionId};
 use room::{Lane, Viewer};
 
 use super::outbox::{Outbox, Wake};
+use super::waiting::Waiting;
 use crate::auth::devices::Proved;
 use crate::transport::wsframe::{self, Opcode};
 
@@ -41,6 +42,8 @@ pub struct Peer {
     pub(crate) safety_pending: AtomicU32,
     /// Frames of this session that wait for the store or the verifier.
     pub(crate) under_way: AtomicU32,
+    /// Joins among them.
+    waiting: Mutex<Waiting>,
     /// Rooms that the session watches, on all shards.
     rooms: AtomicU32,
     /// Whether changes of a room were dropped unsent, so that the whole must be told.
@@ -81,6 +84,7 @@ impl Peer {
             pinged: AtomicBool::new(false),
             safety_pending: AtomicU32::new(0),
             under_way: AtomicU32::new(0),
+            waiting: Mutex::default(),
             rooms: AtomicU32::new(0),
             torn: AtomicBool::new(false),
             holds: AtomicBool::new(false),
@@ -170,6 +174,11 @@ impl Peer {
     /// The lanes.
     pub fn lock(&self) -> MutexGuard<'_, Outbox> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The joins that wait. Taken before any other lock.
+    pub(super) fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the session for a reason; the first reason stands.

@@ -1,12 +1,12 @@
 //! Rooms that a session asks for, where a member has to be looked up first.
 
-use loadtest::Peer;
-use protocol::frame::Role;
-use protocol::{ErrorCode, MachineId, MemberId, RoomName, ServerFrame};
+use loadtest::{Peer, PeerError};
+use protocol::frame::{Join, JoinRoom, Leave, Role};
+use protocol::{ClientFrame, ErrorCode, MachineId, MemberId, RoomName, ServerFrame};
 use storage::{MemberRecord, TeamRecord};
 use uuid::Uuid;
 
-use crate::house::{BORIS, TEAM, TENANT, TestHub};
+use crate::house::{ANNA, BORIS, TEAM, TENANT, TestHub};
 
 /// A team that was put into the store and never looked up.
 async fn team(hub: &TestHub, count: u128) -> Vec<MemberId> {
@@ -50,4 +50,29 @@ async fn every_room_of_hello_is_joined_or_named() {
         (RoomName::Member(BORIS), None, code(ErrorCode::Forbidden)),
     ];
     assert_eq!(left, refused);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leave_takes_the_join_that_waits_before_it() {
+    let hub = TestHub::start().await;
+    let mut coach = hub.peer(Role::Coach, Uuid::from_u128(0xC)).await;
+    let room = RoomName::Member(ANNA);
+    let (join, leave) = (coach.req(), coach.req());
+    let ask = JoinRoom { room, epoch: None, offset: 0, every_ms: 0, fields: 0 };
+    let frames: [ClientFrame; 2] = [Join { req: join, join: ask }.into(), Leave { req: leave, room }.into()];
+    coach.send_all(&frames).await.expect("sent");
+    for req in [join, leave] {
+        let answer = coach.expect("an answer", |frame| match frame {
+            ServerFrame::Joined(joined) if joined.req == Some(req) => Some(None),
+            ServerFrame::Left(left) if left.req == Some(req) => Some(None),
+            ServerFrame::Error(error) if error.req == Some(req) => Some(Some(error.code)),
+            _ => None,
+        });
+        let refused = answer.await.expect("answered");
+        assert!(refused.is_none_or(|code| code == ErrorCode::NotJoined.code()), "{refused:?}");
+    }
+    let again = coach.req();
+    let watched = coach.request(Leave { req: again, room }, again, |frame| matches!(frame, ServerFrame::Left(_)).then_some(())).await;
+    assert!(matches!(watched, Err(PeerError::Refused(code, ..)) if code == ErrorCode::NotJoined.code()), "{watched:?}");
+    coach.join(room).await.expect("a join after the leave stands");
 }

@@ -97,7 +97,7 @@ pub struct Join {
     pub join: JoinRoom,
 }
 
-/// Watches a room no longer.
+/// Watches a room no longer. A `join` of it that still waits is answered `not_joined`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Leave {
     /// Number of this request.
