@@ -227,6 +227,10 @@ impl Board {
         let stage = stage_at(&self.record, now.at_ms);
         if stage != self.stage {
             self.stage = stage;
+            if stage == BoardStage::Running {
+                // Its end was moved after it was over: whoever still trains counts on.
+                self.parts.values_mut().for_each(|part| part.is_settled = false);
+            }
             let id = turn.event_id();
             self.head.tell(turn, Audience::All, id, EventBody::BoardStage { stage });
         }

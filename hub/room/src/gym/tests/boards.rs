@@ -119,6 +119,22 @@ fn the_end_freezes_the_board_and_keeps_what_everybody_came_to() {
 }
 
 #[test]
+fn a_board_whose_end_is_moved_after_it_was_over_counts_on() {
+    let mut world = warmed_up();
+    ride(&mut world, 2, 900);
+    world.tick_for(50_000);
+    let workout = world.workout(2);
+    assert_eq!(scores(&mut world).last(), Some(&(workout, 500, Some(400))));
+    open(&mut world, BoardRecord { ends_at_ms: EPOCH_MS + 90_000, ..class() });
+    world.tick_for(1_000);
+    ride(&mut world, 2, 2_000);
+    let board = snapshot(&mut world);
+    assert_eq!((board.stage, board.rows[0].score), (BoardStage::Running, 1_500));
+    world.tick_for(40_000);
+    assert_eq!(scores(&mut world).last(), Some(&(workout, 500, Some(1_500))), "and is kept at its new end");
+}
+
+#[test]
 fn a_sealed_workout_counts_with_the_totals_of_the_store() {
     let mut world = warmed_up();
     ride(&mut world, 2, 900);
