@@ -167,7 +167,7 @@ mod tests {
     async fn a_write_that_nobody_reads_ends_and_one_that_moves_does_not() {
         let (mut peer, stream) = pair().await;
         peer.write_all(HEAD).await.unwrap();
-        let within = Duration::from_secs(1);
+        let (within, pause) = (Duration::from_secs(2), Duration::from_millis(300));
         let mut opened = read(stream, (16 * 1024, 64), within).await.unwrap();
         let began = Instant::now();
         // Far more than the kernel holds, so slowly that the whole takes longer than the deadline.
@@ -175,7 +175,7 @@ mod tests {
         let mut taken = vec![0; 4 << 20];
         let reads = async {
             for _ in 0..8 {
-                tokio::time::sleep(within / 3).await;
+                tokio::time::sleep(pause).await;
                 peer.read_exact(&mut taken).await.unwrap();
             }
         };
@@ -183,8 +183,8 @@ mod tests {
         written.unwrap();
         assert!(began.elapsed() > within, "{:?}", began.elapsed());
         let stood = Instant::now();
-        let refused = timeout(within * 8, opened.write_all(&answer)).await.unwrap().unwrap_err();
+        let refused = timeout(within * 30, opened.write_all(&answer)).await.expect("it has a deadline").unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
-        assert!((within..within * 8).contains(&stood.elapsed()), "{:?}", stood.elapsed());
+        assert!(stood.elapsed() >= within, "{:?}", stood.elapsed());
     }
 }
