@@ -8,6 +8,7 @@ use protocol::limits::HELLO_BYTES_MAX;
 use protocol::text::Text;
 use protocol::wire::Encoding;
 use protocol::{ClientFrame, ServerFrame};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::case::{Case, End, KIB_PER_SENDER, KIB_PER_STRANGER, Kib, at_once};
@@ -16,7 +17,7 @@ use super::stage::Stage;
 use crate::peer::{Options, Peer};
 
 const FAMILY: &str = "hello";
-/// Addresses of a silent crowd, and sockets of each: fewer than the cap, so that all of them get in.
+/// Addresses of a silent crowd, and sockets of each: fewer than the cap, so that all of them get in. So many upgrade at a time.
 const ADDRESSES: usize = 20;
 const EACH: usize = 50;
 
@@ -53,16 +54,18 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// A thousand strangers that say this, from twenty addresses.
+/// A thousand strangers that say this, from twenty addresses. Each is heard from its first moment, however long the others take to come.
 async fn strangers(stage: &Stage, says: impl Fn() -> Vec<u8>) -> anyhow::Result<Vec<End>> {
-    let addresses: Vec<_> = (0..ADDRESSES).map(|_| stage.fresh_address()).collect();
     let within = stage.times.hello + Duration::from_secs(2);
-    let mut all = Vec::new();
-    for from in addresses {
-        all.extend(try_join_all((0..EACH).map(|_| Rude::stranger(stage, from, Encoding::MessagePack))).await?);
-    }
-    let ends = all.into_iter().map(async |rude| rude.says(&says(), within).await);
-    Ok(futures_util::future::join_all(ends).await)
+    let upgrades = Semaphore::new(EACH);
+    let one = async |from| {
+        let upgrading = upgrades.acquire().await?;
+        let rude = Rude::stranger(stage, from, Encoding::MessagePack).await?;
+        drop(upgrading);
+        anyhow::Ok(rude.says(&says(), within).await)
+    };
+    let froms = (0..ADDRESSES).flat_map(|_| std::iter::repeat_n(stage.fresh_address(), EACH));
+    try_join_all(froms.map(one)).await
 }
 
 async fn dribble(stage: &Stage) -> anyhow::Result<Vec<End>> {

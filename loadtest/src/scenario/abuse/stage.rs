@@ -39,6 +39,8 @@ const LIMITS: &[&str] = &[
 pub(super) struct Times {
     pub(super) header: Duration,
     pub(super) hello: Duration,
+    /// For what is written to somebody who has said no hello.
+    pub(super) write: Duration,
     /// Heartbeat and its grace together.
     pub(super) silent: Duration,
 }
@@ -62,17 +64,21 @@ impl Stage {
     pub(super) async fn open(args: &BenchArgs) -> anyhow::Result<Self> {
         let mut settings: Vec<String> = LIMITS.iter().map(|setting| (*setting).to_owned()).collect();
         let times = if args.quick {
+            // Long enough for a thousand handshakes on two cores that do other work.
             let short = [
-                "listen.header_timeout=1s",
-                "session.hello_timeout=1s",
+                "listen.header_timeout=3s",
+                "session.hello_timeout=3s",
                 "auth.unknown_key_wait=200ms",
-                "session.heartbeat=1s",
-                "session.pong_timeout=500ms",
+                "session.heartbeat=2s",
+                "session.pong_timeout=1500ms",
+                "session.write_timeout=3s",
             ];
             settings.extend(short.map(str::to_owned));
-            Times { header: Duration::from_secs(1), hello: Duration::from_secs(1), silent: Duration::from_millis(1500) }
+            let short = Duration::from_secs(3);
+            Times { header: short, hello: short, write: short, silent: Duration::from_millis(3500) }
         } else {
-            Times { header: Duration::from_secs(10), hello: Duration::from_secs(10), silent: Duration::from_secs(35) }
+            let long = Duration::from_secs(10);
+            Times { header: long, hello: long, write: Duration::from_secs(8), silent: Duration::from_secs(35) }
         };
         let bench = Bench::start_with(args, Wants { set: settings, ..Wants::default() }).await?;
         anyhow::ensure!(bench.pid().is_some(), "abuse needs a hub of its own: leave --hub away");
