@@ -16,6 +16,8 @@ use crate::peer::{LightWriter, Options, Peer};
 
 /// Budget of `DESIGN` section 8.
 const P99_MAX: Duration = Duration::from_millis(20);
+/// The same where the machine does other work and nothing is measured: a stop that waits for the storm is found all the same.
+const P99_QUICK_MAX: Duration = Duration::from_secs(1);
 const MACHINES: usize = 60;
 const WILLING: usize = 0;
 const REFUSES: usize = 1;
@@ -78,7 +80,8 @@ pub async fn run(args: &BenchArgs, own: &StopArgs) -> anyhow::Result<Report> {
         report.require(false, || failure);
     }
     let p99 = Duration::from_micros(latency.quantile_us(0.99));
-    report.require(p99 <= P99_MAX, || format!("a stop takes {p99:?} to the machine's socket at p99, at most {P99_MAX:?}"));
+    let p99_max = if args.quick { P99_QUICK_MAX } else { P99_MAX };
+    report.require(p99 <= p99_max, || format!("a stop takes {p99:?} to the machine's socket at p99, at most {p99_max:?}"));
     // Those of the mute machine join its pending one and are not timed; every other must have reached its machine.
     let timed = results.iter().filter(|(place, _)| *place != MUTE).count();
     report.require(results.len() == stops, || format!("{} of {stops} stops had a result", results.len()));
