@@ -209,12 +209,15 @@ impl BootClock {
     ///
     /// Never falls while device time rises. The first pair after a guess may move the offset at once, forwards or until the
     /// device has caught up; from then on it moves by at most 1 ms a second of device time.
-    pub fn correct(&mut self, dev_ms: i64, clock: &DeviceClock, now: Now) -> i64 {
+    ///
+    /// A boot that is over, of which this was read by `read_by_ms`, may have had another clock than the one that runs.
+    pub fn correct(&mut self, dev_ms: i64, clock: &DeviceClock, read_by_ms: Option<i64>, now: Now) -> i64 {
         let dev_ms = cut(dev_ms);
         let sure = !clock.pairs.is_empty();
-        let target_ms = clock.offset_ms(now).unwrap_or(now.at_ms - dev_ms);
+        let told_ms = clock.offset_ms(now);
         // Nothing was read after it came: an estimate that says so is of the clock of a later boot.
-        let first_ms = target_ms.min(now.at_ms - dev_ms);
+        let first_ms = told_ms.filter(|told_ms| told_ms + dev_ms <= now.at_ms).unwrap_or_else(|| read_by_ms.unwrap_or(now.at_ms) - dev_ms);
+        let target_ms = told_ms.filter(|_| read_by_ms.is_none()).unwrap_or(first_ms);
         self.anchor_at_ms.get_or_insert(first_ms);
         let applied = self.applied.get_or_insert_with(|| Applied {
             sure,

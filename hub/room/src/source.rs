@@ -154,9 +154,13 @@ impl Source {
     }
 
     /// Hands over what was declared lost, once the boot has an anchor: the store makes the boot of the first word that it gets, and
-    /// a loss has no time of its own to anchor it by.
+    /// a loss has no time of its own to anchor it by. A boot that is over is anchored by what it holds, if it holds anything.
     fn take_lost(&mut self, clock: &DeviceClock, now: Now, out: &mut Vec<Taken>) {
-        if self.early_lost.is_empty() || !self.time.anchor(clock, now) {
+        if self.early_lost.is_empty() {
+            return;
+        }
+        let is_to_come = self.is_outlived && !self.still_held().difference(&self.early_lost).is_empty();
+        if is_to_come && self.time.anchor_at_ms().is_none() || !self.time.anchor(clock, now) {
             return;
         }
         for range in std::mem::take(&mut self.early_lost).iter() {
@@ -307,6 +311,11 @@ impl Source {
         self.is_outlived || self.held.contains(seq)
     }
 
+    /// When a reading of a boot that is over was read at the latest: what is held behind it took its time too, a second each.
+    fn read_by_ms(&self, seq: u32, now: Now) -> Option<i64> {
+        self.is_outlived.then(|| now.at_ms - i64::from(self.held.max().saturating_sub(seq)) * 1_000)
+    }
+
     fn take_rows(&mut self, clock: &DeviceClock, now: Now, out: &mut Vec<Taken>) {
         while let Some(Row { seq, dev_ms, absorbed, reading, derived }) = self.decoder.row() {
             let from_buffer = self.held(seq);
@@ -335,7 +344,7 @@ impl Source {
         now: Now,
         out: &mut Vec<Taken>,
     ) -> Counter {
-        let corrected_at_ms = self.time.correct(dev_ms, clock, now);
+        let corrected_at_ms = self.time.correct(dev_ms, clock, self.read_by_ms(seq, now), now);
         let is_backfill = backfill || seq < self.newest_new;
         // What came out of order was read on this connection too, unless it was held or came in a batch.
         let is_first = seq < self.first_new && !from_buffer;

@@ -79,7 +79,7 @@ fn a_drift_of_three_minutes_an_hour_leaves_fresh_readings_fresh() {
             let frame = Clock { clock: 0, asked_at_ms, received_dev_ms: fast(ms + 10), sent_dev_ms: fast(ms + 10) };
             clock.pair(&frame, now(ms + 20).at_ms, now(ms + 20));
         }
-        let corrected = boot.correct(fast(ms), &clock, now(ms + 30));
+        let corrected = boot.correct(fast(ms), &clock, None, now(ms + 30));
         assert!(corrected > before, "second {second} stepped back");
         before = corrected;
         if second > 20 {
@@ -112,10 +112,10 @@ fn a_step_of_utc_makes_no_reading_older() {
 fn the_anchor_of_a_boot_does_not_move() {
     let (mut clock, mut boot) = (DeviceClock::default(), BootClock::default());
     clock.heard(5_000, now(6_000));
-    boot.correct(5_000, &clock, now(6_000));
+    boot.correct(5_000, &clock, None, now(6_000));
     assert_eq!(boot.anchor_at_ms(), Some(UTC + 1_000));
     exchange(&mut clock, |ms| ms, 7_000, 5, 5);
-    boot.correct(8_000, &clock, now(8_005));
+    boot.correct(8_000, &clock, None, now(8_005));
     assert_eq!(boot.anchor_at_ms(), Some(UTC + 1_000));
     assert_eq!(boot.offset_ms(), UTC, "the first pair after a guess counts at once");
 }
@@ -123,10 +123,10 @@ fn the_anchor_of_a_boot_does_not_move() {
 #[test]
 fn a_time_between_two_that_lie_centuries_apart_is_corrected() {
     let (clock, mut boot) = (DeviceClock::default(), BootClock::default());
-    boot.correct(0, &clock, now(0));
-    boot.correct(10_000_000_000_000, &clock, now(1));
-    let between = boot.correct(5_000_000_000_000, &clock, now(2));
-    assert!(between <= boot.correct(10_000_000_000_000, &clock, now(3)));
+    boot.correct(0, &clock, None, now(0));
+    boot.correct(10_000_000_000_000, &clock, None, now(1));
+    let between = boot.correct(5_000_000_000_000, &clock, None, now(2));
+    assert!(between <= boot.correct(10_000_000_000_000, &clock, None, now(3)));
 }
 
 proptest! {
@@ -145,7 +145,7 @@ proptest! {
                 clock.pair(&Clock { clock: 0, asked_at_ms, received_dev_ms: heard, sent_dev_ms: heard }, now(ms + out + back).at_ms, now(ms + out + back));
             }
             clock.heard(dev_ms, now(ms + delay));
-            let corrected = boot.correct(dev_ms, &clock, now(ms + delay));
+            let corrected = boot.correct(dev_ms, &clock, None, now(ms + delay));
             prop_assert!(corrected >= before);
             before = corrected;
         }
@@ -159,7 +159,7 @@ proptest! {
         clock.pair(&Clock { clock: 0, asked_at_ms: frame.0, received_dev_ms: frame.1, sent_dev_ms: frame.2 }, at_ms, now);
         clock.heard(dev_ms, now);
         clock.to_dev(at_ms, now).expect("heard");
-        BootClock::default().correct(dev_ms, &clock, now);
+        BootClock::default().correct(dev_ms, &clock, None, now);
     }
 
     #[test]
@@ -167,7 +167,7 @@ proptest! {
         let (mut clock, mut boot) = (DeviceClock::default(), BootClock::default());
         for (at, dev_ms) in times.into_iter().enumerate() {
             clock.heard(dev_ms, now(at as i64));
-            boot.correct(dev_ms, &clock, now(at as i64));
+            boot.correct(dev_ms, &clock, None, now(at as i64));
         }
     }
 }
