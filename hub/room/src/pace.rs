@@ -115,11 +115,18 @@ impl Pace {
         !self.sources.contains_key(&handle)
     }
 
-    /// Grants what the rates allow; call at each tick.
-    pub fn tick(&mut self, now: Now, out: &mut Vec<Effect>) {
-        self.sources.retain(|_, wanted| wanted.expire(now));
+    /// Grants what the rates allow; call at each tick. Returns what was given up: nobody needs to wait for it before the next `bind`.
+    pub fn tick(&mut self, now: Now, out: &mut Vec<Effect>) -> Vec<(SourceHandle, SeqRanges)> {
+        let mut given_up = Vec::new();
+        self.sources.retain(|handle, wanted| {
+            let ranges = wanted.expire(now);
+            if !ranges.is_empty() {
+                given_up.push((*handle, ranges));
+            }
+            !wanted.ranges.is_empty()
+        });
         if self.full {
-            return;
+            return given_up;
         }
         let mut free = GYM_RATE.saturating_sub(self.granted(|_| true));
         let waiting: Vec<SourceHandle> = self.waiting(now).collect();
@@ -136,6 +143,7 @@ impl Pace {
             free -= share;
             self.last = Some(*handle);
         }
+        given_up
     }
 
     fn granted(&self, of: impl Fn(&Wanted) -> bool) -> u32 {
@@ -151,16 +159,19 @@ impl Pace {
 }
 
 impl Wanted {
-    /// Ends a grant that ran out. Returns whether the source still has something to bring.
-    fn expire(&mut self, now: Now) -> bool {
-        let Some(grant) = self.grant.take_if(|grant| now.mono_ms >= grant.until_mono_ms) else { return true };
+    /// Ends a grant that ran out. Returns what is not asked for again.
+    fn expire(&mut self, now: Now) -> SeqRanges {
+        let Some(grant) = self.grant.take_if(|grant| now.mono_ms >= grant.until_mono_ms) else { return SeqRanges::new() };
         self.fruitless = if grant.brought == 0 { self.fruitless + 1 } else { 0 };
         if self.fruitless >= HOPELESS_MAX {
-            self.ranges.clear();
-        } else if self.fruitless >= FRUITLESS_MAX {
-            self.ranges.remove(grant.from, grant.to);
+            return std::mem::take(&mut self.ranges);
         }
-        !self.ranges.is_empty()
+        if self.fruitless < FRUITLESS_MAX {
+            return SeqRanges::new();
+        }
+        let before = self.ranges.clone();
+        self.ranges.remove(grant.from, grant.to);
+        before.difference(&self.ranges)
     }
 
     fn send(&mut self, rate: u32, now: Now, out: &mut Vec<Effect>) {
@@ -231,10 +242,11 @@ mod tests {
     fn a_source_that_holds_everything_and_brings_nothing_does_not_wait_in_the_way_for_ever() {
         let (mut pace, mut out) = (Pace::default(), Vec::new());
         pace.want(SourceHandle(1), session(1), 9, &SeqRanges::from_iter([(1, u32::MAX)]), 0, at(0));
+        let mut given_up = SeqRanges::new();
         for second in 0..300 {
-            pace.tick(at(second * 1_000), &mut out);
+            pace.tick(at(second * 1_000), &mut out).iter().for_each(|(_, ranges)| given_up.union(ranges));
         }
-        assert_eq!(resends(&mut out).len(), usize::from(HOPELESS_MAX));
+        assert_eq!((resends(&mut out).len(), given_up), (usize::from(HOPELESS_MAX), SeqRanges::from_iter([(1, u32::MAX)])));
         assert!(pace.is_done(SourceHandle(1)));
     }
 

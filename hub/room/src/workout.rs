@@ -228,21 +228,21 @@ impl Workout {
         stretch.take(taken.seq, to, !taken.is_backfill);
         taken.absorbed.iter().for_each(|part| stretch.take(*part, *part, !taken.is_backfill));
         let closed = was != stretch.close;
-        let new = !is_lost && stretch.count(taken.seq);
+        let new = !is_lost && stretch.count(taken.seq, &taken.absorbed);
         if closed {
             self.persist_range(index, out);
         }
         if new {
             self.started_by(at_ms, now, out);
-            self.count(index, taken, now, out);
+            self.count(index, taken, at_ms, now, out);
         }
         self.restage(now, out);
         true
     }
 
-    fn count(&mut self, index: u16, taken: &Taken, now: Now, out: &mut Vec<Effect>) {
+    fn count(&mut self, index: u16, taken: &Taken, at_ms: i64, now: Now, out: &mut Vec<Effect>) {
         match &taken.what {
-            KeepWhat::Reading(reading) => self.read(index, taken, reading, now, out),
+            KeepWhat::Reading(reading) => self.read(index, taken, reading, at_ms, now, out),
             KeepWhat::Rep(rep) => {
                 self.stretches[usize::from(index)].sums.rep();
                 self.tell(self.numbered("rep", index, taken.seq), EventBody::Rep(*rep), now, out);
@@ -261,10 +261,10 @@ impl Workout {
         self.earn(&self.totals(), now, out);
     }
 
-    fn read(&mut self, index: u16, taken: &Taken, reading: &Reading, now: Now, out: &mut Vec<Effect>) {
+    fn read(&mut self, index: u16, taken: &Taken, reading: &Reading, at_ms: i64, now: Now, out: &mut Vec<Effect>) {
         let stretch = &mut self.stretches[usize::from(index)];
         stretch.sums.read(taken.seq, taken.dev_ms, reading);
-        self.ring.push(index, taken.seq, taken.dev_ms, taken.offset_ms(), reading, now.at_ms);
+        self.ring.push(index, taken.seq, taken.dev_ms, at_ms.saturating_sub(taken.dev_ms), reading, now.at_ms);
         if let Some(age_ms) = taken.live_age_ms {
             self.classes.live(index, taken.seq, age_ms, reading, now, out);
             if let Some(alarm) = self.alarm.live(self.seed.workout, index, reading, age_ms.into(), now) {

@@ -3,7 +3,8 @@
 //! In: words of `machine_hello` and `bind` after a break. Out: stretches and a start that this hub, or its store, did not get to know before a
 //! kill. Counts only for the claim that the machine named and that stands: whoever was on it before gave other numbers.
 
-use protocol::{SessionId, WorkoutId};
+use protocol::limits::SEQ_RANGES_MAX;
+use protocol::{SeqRanges, SessionId, WorkoutId};
 
 use super::Gym;
 use crate::input::SourceHandle;
@@ -37,17 +38,24 @@ impl Gym {
         source.claim_from_seq.map(|from_seq| from_seq.max(of_others + 1))
     }
 
-    /// A source is back whose machine kept a claim that ended while nobody heard it: what it read until then is of the workout that left.
-    pub(super) fn kept_by_who_left(&mut self, turn: &mut Turn<'_>, handle: SourceHandle) {
+    /// A source is back whose machine kept a claim that ended while nobody heard it: what it holds and read until then is of the workout that
+    /// left. What it reads from now on it read after that, and what another workout began with belongs there.
+    pub(super) fn kept_by_who_left(&mut self, turn: &mut Turn<'_>, handle: SourceHandle, held: &SeqRanges) {
         let Some(source) = self.sources.get(&handle) else { return };
         let Some(machine) = source.key.machine.and_then(|id| self.machines.get(&id)) else { return };
-        let kept = machine.kept.filter(|kept| machine.hold.as_ref().is_none_or(|hold| hold.held.fence != kept.fence));
-        let from = kept.and_then(|kept| Some((kept, self.kept_from(source, kept.workout)?)));
         let (id, key, boot) = (machine.id(), source.key.clone(), source.boot);
-        if let Some((kept, from_seq)) = from
-            && let Some(workout) = self.workouts.get_mut(&kept.workout)
+        let kept = machine.kept.filter(|kept| machine.hold.as_ref().is_none_or(|hold| hold.held.fence != kept.fence));
+        if let Some(kept) = kept
+            && let Some(from_seq) = self.kept_from(source, kept.workout)
         {
-            workout.attach_left(&key, boot, (id, kept.fence), from_seq, turn.now, turn.out);
+            let others = self.workouts.iter().filter(|(other, _)| **other != kept.workout);
+            let begins = others.flat_map(|(_, other)| other.stretches_of(&key, boot)).map(|(_, begin, _)| begin);
+            let lists_all = held.iter().len() < SEQ_RANGES_MAX;
+            let after = if lists_all { held.max().saturating_add(1) } else { u32::MAX };
+            let below = begins.filter(|begin| *begin > from_seq).fold(after, u32::min);
+            if let Some(workout) = self.workouts.get_mut(&kept.workout).filter(|_| from_seq < below) {
+                workout.attach_left(&key, boot, (id, kept.fence), from_seq..below, turn.now, turn.out);
+            }
         }
         self.workouts.values_mut().for_each(|workout| workout.is_back(id));
     }

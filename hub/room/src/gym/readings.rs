@@ -302,7 +302,9 @@ impl Gym {
             }
         }
         self.acks_tick(turn);
-        self.pace.tick(now, turn.out);
+        for (handle, ranges) in self.pace.tick(now, turn.out) {
+            self.workout_source_fails(turn, handle, &ranges);
+        }
     }
 
     fn acks_tick(&mut self, turn: &mut Turn<'_>) {

@@ -125,8 +125,9 @@ impl Gym {
         let claimed = self.claimed_from(source);
         let from_seq = match claimed {
             Some(from_seq) => Some(from_seq),
-            None if source.is_outlived() => None,
+            // Also one that is over itself: there may have been more than one start while nobody heard it.
             None if workout.goes_on_before(&source.key, source.boot) && !self.is_elsewhere(source) => Some(1),
+            None if source.is_outlived() => None,
             None => source.next_seq(),
         };
         if let Some(from_seq) = from_seq
@@ -203,7 +204,7 @@ impl Gym {
 
     /// A source is on a connection: it goes on in the stretches that it had, and begins in the workout that runs.
     pub(super) fn workout_source_bound(&mut self, turn: &mut Turn<'_>, handle: SourceHandle, held: &SeqRanges) {
-        self.kept_by_who_left(turn, handle);
+        self.kept_by_who_left(turn, handle, held);
         let Some(source) = self.sources.get_mut(&handle) else { return };
         let (key, boot) = (source.key.clone(), source.boot);
         for workout in self.workouts.values_mut() {
@@ -227,8 +228,20 @@ impl Gym {
         if self.sources.values().any(|other| other.key == source.key && other.boot == source.boot) {
             return;
         }
+        // A later boot that stands on another connection is another phone with a sensor of that name, and says nothing of this one's buffer.
+        let later = |known: &Source| known.key == source.key && known.boot > source.boot;
+        let here = |known: &Source| source.key.machine.is_some() || known.session == source.session;
+        let is_superseded = self.sources.values().any(|known| later(known) && here(known));
         for workout in self.workouts.values_mut() {
-            workout.link_lost(&source.key, source.boot, turn.now, turn.out);
+            workout.link_lost(&source.key, source.boot, is_superseded, turn.now, turn.out);
+        }
+    }
+
+    /// A source does not bring what it said to hold: its workout does not wait for that before the next `bind`.
+    pub(super) fn workout_source_fails(&mut self, turn: &mut Turn<'_>, handle: SourceHandle, ranges: &SeqRanges) {
+        let Some(source) = self.sources.get(&handle) else { return };
+        for workout in self.workouts.values_mut() {
+            workout.not_brought(&source.key, source.boot, ranges, turn.now, turn.out);
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! In: sources by key and boot, with what they hold and what of theirs is stored. Out: their indexes in the room, their stretches for the store.
 
+use std::ops::Range;
+
 use protocol::frame::{EventBody, RoomSource};
 use protocol::{MachineId, SeqRanges};
 
@@ -72,10 +74,8 @@ impl Workout {
         self.stretches.iter().any(|stretch| stretch.key == *key && stretch.boot < boot && stretch.close == Close::Open)
     }
 
-    /// The connection of a source is gone; it may go on reading into its buffer.
-    pub fn link_lost(&mut self, key: &SourceKey, boot: u32, now: Now, out: &mut Vec<Effect>) {
-        let later = |stretch: &Stretch| stretch.key == *key && stretch.boot > boot && stretch.link == Link::Up;
-        let is_superseded = self.stretches.iter().any(later);
+    /// The connection of a source is gone; it may go on reading into its buffer, unless it was started again and a later boot is bound.
+    pub fn link_lost(&mut self, key: &SourceKey, boot: u32, is_superseded: bool, now: Now, out: &mut Vec<Effect>) {
         for stretch in self.stretches.iter_mut().filter(|stretch| stretch.key == *key) {
             if stretch.boot == boot {
                 (stretch.link, stretch.superseded_mono_ms) = (Link::Lost, is_superseded.then_some(now.mono_ms));
@@ -140,6 +140,21 @@ impl Workout {
         }
     }
 
+    /// The source holds these by its own word and does not bring them, however often it is asked.
+    pub fn not_brought(&mut self, key: &SourceKey, boot: u32, ranges: &SeqRanges, now: Now, out: &mut Vec<Effect>) {
+        for index in 0..self.stretches.len() {
+            let stretch = &mut self.stretches[index];
+            let was = stretch.close;
+            if stretch.is_of(key, boot) {
+                stretch.not_brought(ranges);
+            }
+            if was != self.stretches[index].close {
+                self.persist_range(index as u16, out);
+            }
+        }
+        self.restage(now, out);
+    }
+
     /// Another workout begins with this seq of a boot: where the end of a stretch of it here is not known, it is before that.
     pub fn gives_way(&mut self, key: &SourceKey, boot: u32, from_seq: u32, now: Now, out: &mut Vec<Effect>) {
         for index in 0..self.stretches.len() {
@@ -173,16 +188,22 @@ impl Workout {
         self.restage(now, out);
     }
 
-    /// A source of a machine that the workout left is back: what it read under that claim belongs, up to the time of the leaving.
-    pub fn attach_left(&mut self, key: &SourceKey, boot: u32, held: (MachineId, u64), from_seq: u32, now: Now, out: &mut Vec<Effect>) {
-        let Some(left) = self.left.iter().find(|left| (left.machine, left.fence) == held) else { return };
+    /// A source of a machine that the workout left is back, and did not hear of that: what it holds of that claim belongs, up to the time of
+    /// the leaving. `seqs` are not empty.
+    pub fn attach_left(&mut self, key: &SourceKey, boot: u32, left: (MachineId, u64), seqs: Range<u32>, now: Now, out: &mut Vec<Effect>) {
+        let Some(left) = self.left.iter().find(|known| (known.machine, known.fence) == left) else { return };
         let ended_at_ms = left.at_ms;
-        if self.stretches.iter().any(|stretch| stretch.is_of(key, boot)) {
-            return;
-        }
-        if let Some(index) = self.attach(key, boot, from_seq, now, out) {
-            self.stretches[usize::from(index)].was_left(ended_at_ms);
-        }
+        let index = match self.stretches.iter().rposition(|stretch| stretch.is_of(key, boot) && stretch.to_seq() >= seqs.start) {
+            // Closed while its link was down and nobody knew that yet.
+            Some(index) if matches!(self.stretches[index].close, Close::At(to_seq) if to_seq < seqs.end - 1) => index as u16,
+            Some(_) => return,
+            None => match self.attach(key, boot, seqs.start, now, out) {
+                Some(index) => index,
+                None => return,
+            },
+        };
+        self.stretches[usize::from(index)].was_left(ended_at_ms, seqs.end);
+        self.persist_range(index, out);
     }
 
     /// This machine was left and cannot be heard: the workout is not added up before its sources are back.

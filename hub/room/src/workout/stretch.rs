@@ -157,9 +157,13 @@ impl Stretch {
         self.drained();
     }
 
-    /// Notes that a seq is added to the totals. Returns whether it was not before.
-    pub(super) fn count(&mut self, seq: u32) -> bool {
+    /// Notes that a seq is added to the totals, with the parts that it absorbed: without them each record would be a range of its own.
+    /// Returns whether it was not before.
+    pub(super) fn count(&mut self, seq: u32, absorbed: &[u32]) -> bool {
         let is_new = self.counted.insert(seq, seq) == 1;
+        for part in absorbed {
+            self.counted.insert(*part, *part);
+        }
         self.counted.keep_highest(RANGES_MAX);
         is_new
     }
@@ -173,6 +177,13 @@ impl Stretch {
             self.pending.remove(*range.start(), *range.end());
             self.draining.remove(*range.start(), *range.end());
         }
+        self.drained();
+    }
+
+    /// These are not waited for any longer; should they come after all, they are late.
+    pub(super) fn not_brought(&mut self, ranges: &SeqRanges) {
+        self.pending = self.pending.difference(ranges);
+        self.draining = self.draining.difference(ranges);
         self.drained();
     }
 
@@ -225,9 +236,9 @@ impl Stretch {
         }
     }
 
-    /// Its training had left before its source was heard of here.
-    pub(super) fn was_left(&mut self, ended_at_ms: i64) {
-        (self.close, self.is_sure) = (Close::ByTime { ended_at_ms, below: u32::MAX }, false);
+    /// Its training had left before its source was heard of here. What it read until then is still to come, and all of it is before `below`.
+    pub(super) fn was_left(&mut self, ended_at_ms: i64, below: u32) {
+        (self.close, self.is_sure) = (Close::ByTime { ended_at_ms, below }, false);
     }
 
     /// A source that brought all it held knows no reading after the newest, or none from the bound on.

@@ -131,7 +131,7 @@ fn it_goes_live_with_its_first_reading_pauses_with_its_machine_and_seals_when_al
 fn a_lost_link_interrupts_it_and_its_buffer_is_reconciled_before_it_goes_on() {
     let (mut workout, mut out) = (begun(), Vec::new());
     workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
-    workout.link_lost(&bike(), 1, now(2_000), &mut out);
+    workout.link_lost(&bike(), 1, false, now(2_000), &mut out);
     workout.link_back(&bike(), 1, &ranges(&[(2, 3)]), now(60_000), &mut out);
     workout.take(0, &ride(4, 60_000), now(60_000), &mut out);
     workout.take(0, &late(ride(2, 20_000)), now(61_000), &mut out);
@@ -149,7 +149,7 @@ fn a_strap_that_comes_and_goes_does_not_interrupt_what_the_machine_reads() {
     let (mut workout, mut out) = (begun(), Vec::new());
     workout.attach(&strap(), 1, 1, now(0), &mut out);
     workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
-    workout.link_lost(&strap(), 1, now(2_000), &mut out);
+    workout.link_lost(&strap(), 1, false, now(2_000), &mut out);
     assert_eq!(workout.stage(), WorkoutStage::Live);
 }
 
@@ -157,12 +157,12 @@ fn a_strap_that_comes_and_goes_does_not_interrupt_what_the_machine_reads() {
 fn the_abandonment_clock_stands_still_while_the_link_is_lost() {
     let (mut workout, mut out) = (begun(), Vec::new());
     workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
-    workout.link_lost(&bike(), 1, now(2_000), &mut out);
+    workout.link_lost(&bike(), 1, false, now(2_000), &mut out);
     assert!(!workout.is_silent(now(10_000_000)));
     workout.link_back(&bike(), 1, &SeqRanges::new(), now(10_000_000), &mut out);
     assert!(!workout.is_silent(now(10_000_000 + ABANDONED_AFTER_MS - 1_001)));
     assert!(workout.is_silent(now(10_000_000 + ABANDONED_AFTER_MS)));
-    workout.link_lost(&bike(), 1, now(20_000_000), &mut out);
+    workout.link_lost(&bike(), 1, false, now(20_000_000), &mut out);
     assert!(workout.is_silent(now(20_000_000 + SEAL_AFTER_MS)), "a day is enough");
 }
 
@@ -179,7 +179,7 @@ fn a_machine_that_reads_zeros_after_its_member_left_is_no_sign_of_life() {
 fn what_was_read_before_the_end_belongs_though_the_link_was_lost() {
     let (mut workout, mut out) = (begun(), Vec::new());
     workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
-    workout.link_lost(&bike(), 1, now(2_000), &mut out);
+    workout.link_lost(&bike(), 1, false, now(2_000), &mut out);
     workout.end(now(10_000), &mut out);
     workout.link_back(&bike(), 1, &ranges(&[(1, 30)]), now(60_000), &mut out);
     let belongs: Vec<u32> =
@@ -201,7 +201,7 @@ fn what_was_read_before_the_end_belongs_though_the_link_was_lost() {
 fn a_source_that_never_comes_back_is_waited_for_a_day() {
     let (mut workout, mut out) = (begun(), Vec::new());
     workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
-    workout.link_lost(&bike(), 1, now(2_000), &mut out);
+    workout.link_lost(&bike(), 1, false, now(2_000), &mut out);
     workout.end(now(3_000), &mut out);
     workout.tick(now(3_000 + SEAL_AFTER_MS - 1), &mut out);
     assert_eq!(asked_to_add_up(&out), 0);
@@ -213,7 +213,7 @@ fn a_source_that_never_comes_back_is_waited_for_a_day() {
 fn a_machine_that_was_started_again_goes_on_and_what_its_old_boot_held_still_counts() {
     let (mut workout, mut out) = (begun(), Vec::new());
     workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
-    workout.link_lost(&bike(), 1, now(2_000), &mut out);
+    workout.link_lost(&bike(), 1, false, now(2_000), &mut out);
     workout.link_back(&bike(), 2, &SeqRanges::new(), now(30_000), &mut out);
     assert_eq!(workout.attach(&bike(), 2, 1, now(30_000), &mut out), Some(1));
     workout.take(1, &ride(1, 30_000), now(30_000), &mut out);
@@ -232,7 +232,7 @@ fn a_boot_that_is_not_bound_again_is_given_up_a_minute_after_the_next_one() {
     let (mut workout, mut out) = (begun(), Vec::new());
     workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
     workout.stored(&bike(), 1, &ranges(&[(1, 1)]), now(1_500), &mut out);
-    workout.link_lost(&bike(), 1, now(2_000), &mut out);
+    workout.link_lost(&bike(), 1, false, now(2_000), &mut out);
     workout.link_back(&bike(), 2, &SeqRanges::new(), now(30_000), &mut out);
     workout.end(now(31_000), &mut out);
     workout.tick(now(89_999), &mut out);
@@ -500,7 +500,7 @@ proptest! {
                     if workout.take(0, &ride(seq, i64::from(seq) * 100), now(ms), &mut out) { came.insert(seq, seq); }
                 }
                 2 if came.contains(seq) => { stored.insert(seq, seq); workout.stored(&bike(), 1, &ranges(&[(seq, seq)]), now(ms), &mut out); }
-                3 => workout.link_lost(&bike(), 1, now(ms), &mut out),
+                3 => workout.link_lost(&bike(), 1, false, now(ms), &mut out),
                 4 => { let held = came.difference(&stored); workout.link_back(&bike(), 1, &held, now(ms), &mut out); }
                 _ => { workout.end(now(ms), &mut out); workout.tick(now(ms), &mut out); }
             }
@@ -520,7 +520,7 @@ fn what_comes_of_a_boot_that_is_over_is_told_by_its_own_clock() {
     for wrong_ms in [3_600_000, -3_600_000] {
         let (mut workout, mut out) = (begun(), Vec::new());
         workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
-        workout.link_lost(&bike(), 1, now(2_000), &mut out);
+        workout.link_lost(&bike(), 1, false, now(2_000), &mut out);
         workout.end(now(5_000), &mut out);
         workout.link_back(&bike(), 1, &ranges(&[(2, 9)]), now(30_000), &mut out);
         let outlived = |seq: u32, ms: i64| {
@@ -541,10 +541,10 @@ fn a_boot_that_is_over_and_unbound_holds_up_nothing() {
     workout.attach(&bike(), 2, 1, now(2_000), &mut out);
     workout.link_back(&bike(), 2, &SeqRanges::new(), now(2_000), &mut out);
     workout.take(1, &ride(1, 3_000), now(3_000), &mut out);
-    workout.link_lost(&bike(), 1, now(4_000), &mut out);
+    workout.link_lost(&bike(), 1, true, now(4_000), &mut out);
     assert_eq!(workout.stage(), WorkoutStage::Live);
     // The whole connection goes: what the boot before held is waited for again.
-    workout.link_lost(&bike(), 2, now(5_000), &mut out);
+    workout.link_lost(&bike(), 2, false, now(5_000), &mut out);
     assert_eq!(workout.stage(), WorkoutStage::Interrupted);
     workout.link_back(&bike(), 2, &SeqRanges::new(), now(70_000), &mut out);
     workout.take(1, &ride(2, 70_000), now(70_500), &mut out);
@@ -565,4 +565,40 @@ fn numbers_full_of_holes_do_not_grow_without_bound() {
     }
     let stretch = &workout.stretches[0];
     assert!(stretch.counted.iter().len() <= 1_024 && stretch.stored.iter().len() <= 1_024);
+}
+
+#[test]
+fn what_a_machine_read_under_its_second_claim_is_not_missed_for_what_it_read_under_the_first() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    let (here, there) = (Station { machine: bike().machine, fence: 7, may_control: true }, Station { fence: 6, ..Station::default() });
+    workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
+    workout.detach(&bike(), 1, 10, now(2_000), &mut out);
+    workout.move_to(there, now(2_000), &mut out);
+    workout.move_to(here, now(3_000), &mut out);
+    workout.move_to(there, now(60_000), &mut out);
+    let left = here.machine.map(|machine| (machine, here.fence)).expect("a machine");
+    workout.attach_left(&bike(), 1, left, 11..41, now(70_000), &mut out);
+    assert_eq!(workout.stretches_of(&bike(), 1).map(|(_, from, to)| (from, to)).collect::<Vec<_>>(), [(1, 10), (11, 40)]);
+}
+
+#[test]
+fn what_comes_of_a_boot_that_is_over_is_charted_when_it_was_read() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
+    let row = late(ride(2, 2_000));
+    let outlived = Taken { is_outlived: true, corrected_at_ms: row.corrected_at_ms + 500_000, ..row };
+    workout.take(0, &outlived, now(600_000), &mut out);
+    let charted = |workout: &Workout| workout.snapshot().ring.iter().map(|columns| columns.offset_ms).collect::<Vec<_>>();
+    assert_eq!(charted(&workout), [UTC]);
+}
+
+#[test]
+fn records_in_two_parts_are_one_range_and_none_counts_twice() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    let record = |seq: u32| Taken { absorbed: SmallVec::from_slice(&[seq + 1]), ..ride(seq, i64::from(seq) * 500) };
+    for step in 0..2_000_u32 {
+        workout.take(0, &record(1 + step * 2), now(i64::from(step) * 1_000), &mut out);
+    }
+    workout.take(0, &late(record(1)), now(2_000_000), &mut out);
+    assert_eq!((workout.totals().readings, workout.stretches[0].counted.iter().len()), (2_000, 1));
 }

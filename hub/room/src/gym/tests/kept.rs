@@ -30,6 +30,8 @@ enum Deed {
     LinkLost(u8),
     /// The link is lost, and the member gives the machine back meanwhile; so much is read before that and after it.
     ReleasedAway(u8, u8),
+    /// The same while the hub still takes the link to be up.
+    ReleasedUnheard(u8, u8),
     /// The machine sends so much of its buffer again.
     Resend(u8),
     /// It answers the question for its clock.
@@ -47,6 +49,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => Just(Deed::Reboot),
         1 => (0..4_u8).prop_map(Deed::LinkLost),
         1 => (0..4_u8, 0..4_u8).prop_map(|(before, after)| Deed::ReleasedAway(before, after)),
+        1 => (0..4_u8, 0..4_u8).prop_map(|(before, after)| Deed::ReleasedUnheard(before, after)),
         3 => (1..9_u8).prop_map(Deed::Resend),
         2 => Just(Deed::Clock),
         3 => (1..30_u8).prop_map(Deed::Tick),
@@ -128,6 +131,8 @@ struct Play {
     boot: u32,
     boot_began_at_ms: i64,
     claim: Option<HeldClaim>,
+    /// Its link carries nothing, and neither end knows.
+    is_cut: bool,
     since_dev_ms: Option<i64>,
     /// When each workout began, where its machine was not started again meanwhile, and kills since.
     began: BTreeMap<WorkoutId, (i64, u32)>,
@@ -143,6 +148,7 @@ impl Play {
             boot: 1,
             boot_began_at_ms: EPOCH_MS - 3_600_000,
             claim: None,
+            is_cut: false,
             since_dev_ms: None,
             began: BTreeMap::new(),
         };
@@ -181,6 +187,9 @@ impl Play {
 
     /// The machine hears of its claim.
     fn listen(&mut self) {
+        if self.is_cut {
+            self.world.heard.remove(&LINK);
+        }
         let heard: Vec<ServerFrame> = self.world.heard.get(&LINK).cloned().unwrap_or_default();
         for frame in heard {
             match frame {
@@ -222,6 +231,9 @@ impl Play {
     }
 
     fn say(&mut self, boot: u32, seq: u32, dev_ms: i64, backfill: bool) {
+        if self.is_cut {
+            return;
+        }
         let mut reading = Reading::new();
         reading.set(Field::Power, 100 + seq as i32);
         let said = Numbered { seq, dev_ms, what: Said::Reading(reading), backfill };
@@ -306,12 +318,15 @@ impl Play {
     }
 
     /// What the machine reads after the release is nobody's, though it knows of it only when the link is back.
-    fn released_away(&mut self, before: u8, after: u8) {
+    fn released_away(&mut self, is_known: bool, before: u8, after: u8) {
         // When a boot that is over was read is known only while a hub that heard its clock runs.
         if self.boots.iter().any(|(boot, kept)| *boot != self.boot && !kept.buffer.is_empty()) {
             return;
         }
-        self.world.gone(LINK);
+        if is_known {
+            self.world.gone(LINK);
+        }
+        self.is_cut = true;
         (0..before).for_each(|_| self.read());
         self.world.tick_for(2_000);
         self.release();
@@ -322,6 +337,10 @@ impl Play {
         self.claim = None;
         (0..after).for_each(|_| self.read());
         self.claim = claim;
+        self.is_cut = false;
+        if !is_known {
+            self.world.gone(LINK);
+        }
         self.connect();
         // The clock is asked before anything that was held; no kill falls before this is stored, or nobody knows any more what the machine kept.
         self.world.tick_for(50);
@@ -361,7 +380,8 @@ impl Play {
                 (0..reads).for_each(|_| self.read());
                 self.connect();
             }
-            Deed::ReleasedAway(before, after) => self.released_away(before, after),
+            Deed::ReleasedAway(before, after) => self.released_away(true, before, after),
+            Deed::ReleasedUnheard(before, after) => self.released_away(false, before, after),
             Deed::Resend(most) => self.resend(most.into()),
             Deed::Clock => self.clock(),
             Deed::Tick(ticks) => self.world.tick_for(i64::from(ticks) * 50),
@@ -439,4 +459,9 @@ fn the_next_member_of_a_machine_has_nothing_of_the_one_before() {
     let first = [Deed::Claim(1), Deed::Read(3), Deed::Commit, Deed::LinkLost(2), Deed::Release, Deed::Read(1)];
     let second = [Deed::Claim(2), Deed::Read(3), Deed::Kill(0), Deed::Resend(20), Deed::Read(1)];
     assert_eq!(run(&[first, [Deed::Commit; 6]].concat().into_iter().chain(second).collect::<Vec<_>>()), Ok(9));
+}
+
+#[test]
+fn what_was_read_before_a_release_that_the_machine_could_not_hear_is_the_workouts() {
+    assert_eq!(run(&[Deed::Claim(1), Deed::Read(2), Deed::ReleasedUnheard(3, 2)]), Ok(5));
 }

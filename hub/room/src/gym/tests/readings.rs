@@ -260,6 +260,12 @@ fn a_sensor_on_two_phones_does_not_bring_what_the_second_read_before_into_the_wo
     let tablet = SessionId(uuid::Uuid::from_u128(0x7ab));
     own(&mut world, tablet, 72, 9, &[(1, 2_000)]);
     assert_eq!(say(&mut world, 72, 7, true), [(7, None)], "it was read in the morning");
+    assert_eq!(say(&mut world, 72, 2_001, false), [(2_001, Some(world.workout(2)))]);
+    // The first phone loses its link for longer than a machine that was started again may take to bind what it holds.
+    world.gone(phone(1));
+    world.tick_for(70_000);
+    own(&mut world, phone(1), 73, 5, &[(2, 60)]);
+    assert_eq!(say(&mut world, 73, 2, true), [(2, Some(world.workout(2)))]);
     for slot in 100..200 {
         own(&mut world, tablet, slot, 1, &[]);
     }

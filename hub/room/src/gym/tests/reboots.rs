@@ -182,3 +182,53 @@ fn a_boot_that_is_over_may_be_bound_after_the_one_that_runs() {
     let keep = kept(&mut world).pop().expect("kept");
     assert!(keep.corrected_at_ms <= keep.received_at_ms && keep.anchor_at_ms + keep.dev_ms <= keep.received_at_ms);
 }
+
+#[test]
+fn a_boot_between_two_starts_that_nobody_heard_is_the_workouts_whichever_is_bound_first() {
+    for order in [[2, 3], [3, 2]] {
+        let mut world = read_a_while();
+        world.claim_by_code(1, 2);
+        let (workout, claim) = (world.workout(2), world.gym.machines[&machine(2)].hold.as_ref().map(|hold| hold.held));
+        let dev_ms = world.now.at_ms - DEV_OFFSET_MS;
+        say(&mut world, 1, 21, dev_ms);
+        world.gone(LINK);
+        world.hello(2, claim);
+        for boot in order {
+            bind(&mut world, boot, if boot == 2 { SeqRanges::from_iter([(1, 3)]) } else { SeqRanges::new() });
+        }
+        kept(&mut world);
+        (1..=3).for_each(|seq| say(&mut world, 2, seq, 1_000 * i64::from(seq)));
+        let of: Vec<_> = kept(&mut world).into_iter().map(|keep| (keep.seq, keep.workout)).collect();
+        assert_eq!(of, [1, 2, 3].map(|seq| (seq, Some(workout))), "bound in this order: {order:?}");
+    }
+}
+
+#[test]
+fn nothing_that_a_boot_held_which_nobody_heard_is_stored_as_of_a_time_to_come() {
+    // It read for an hour; then its machine was started again, and the clock with it. Perhaps it lost the first of it.
+    for lost in [None, Some((1, 50))] {
+        let mut world = World::new(2);
+        world.hello(2, None);
+        bind(&mut world, 5, SeqRanges::new());
+        world.tick_for(1_000);
+        let asked_at_ms = world.now.at_ms;
+        let clock = Clock { clock: 0, asked_at_ms: asked_at_ms - 1_000, received_dev_ms: 400, sent_dev_ms: 400 };
+        world.step(Input::Clock { session: LINK, clock, answered_at_ms: asked_at_ms - 990 });
+        bind(&mut world, 4, SeqRanges::from_iter([(51, 3_600)]));
+        world.effects.clear();
+        if let Some((from, to)) = lost {
+            world.step(Input::Lost { source: handle(4), from, to });
+        }
+        world.tick_for(1_000);
+        for seq in 51..=3_600 {
+            say(&mut world, 4, seq, i64::from(seq) * 1_000);
+        }
+        world.tick_for(100);
+        let kept = kept(&mut world);
+        assert_eq!(kept.len(), 3_550 + usize::from(lost.is_some()), "the loss is handed over");
+        for keep in &kept {
+            let at_ms = keep.anchor_at_ms + keep.dev_ms;
+            assert!(keep.corrected_at_ms <= keep.received_at_ms && at_ms <= keep.received_at_ms, "{keep:?}");
+        }
+    }
+}
