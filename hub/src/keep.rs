@@ -247,9 +247,16 @@ fn carry(hub: &Hub, report: Report) {
     }
 }
 
+/// To the gym that the source reports to; of a member's own device to those too that it may have reported to before, where a workout waits for it.
 fn to_source(hub: &Hub, source: &storage::SourceKey, input: Input) {
-    if let Some(gym) = hub.registry.gym_of_source(source) {
-        hub.shards.owe(hub.registry.shard_of(gym.0), Order::Gym { gym, from: None, input });
+    let owe = |gym: protocol::GymId, input| hub.shards.owe(hub.registry.shard_of(gym.0), Order::Gym { gym, from: None, input });
+    let here = hub.registry.gym_of_source(source);
+    if let storage::SourceKey::Member(tenant, member, _) = source {
+        let seen = hub.registry.gyms_of_member(*tenant, *member);
+        seen.into_iter().filter(|gym| here != Some(*gym)).for_each(|gym| owe(gym, input.clone()));
+    }
+    if let Some(gym) = here {
+        owe(gym, input);
     }
 }
 

@@ -145,7 +145,7 @@ impl Session {
     fn claim(&mut self, claim: Claim) {
         let (req, gym) = (Some(claim.req), claim.gym);
         let Some(home) = self.gym_for(req, gym, Action::Claim) else { return };
-        self.settle(home);
+        self.claims_at = Some(home);
         let (session, viewer) = (self.peer.session, self.peer.viewer.clone());
         self.tell_gym(home, req, Input::Claim { session, viewer, claim });
     }

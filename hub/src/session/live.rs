@@ -46,8 +46,10 @@ pub struct Session {
     pub(super) touched: Touched,
     /// Readings that shards had no room for.
     pub(super) held: Held,
-    /// Where readings without a machine go: the gym of the last bind or claim.
+    /// Where readings without a machine go: the gym of the last bind, or where the member claimed since.
     pub(super) home: Option<Home>,
+    /// Where the member asked for a machine last, until a grant shows that they train there.
+    pub(super) claims_at: Option<Home>,
     /// What was bound of the member's own, to go along to another gym; what it held is asked for at the next bind.
     pub(super) own: Vec<Bind>,
     /// Answers were queued since the last write.
@@ -80,6 +82,7 @@ impl Session {
             touched: Touched::default(),
             held: Held::new(),
             home: None,
+            claims_at: None,
             own: Vec::new(),
             said: false,
             more: false,

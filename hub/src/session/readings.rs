@@ -30,6 +30,7 @@ pub(super) type Held = BTreeMap<u16, (u32, u32)>;
 impl Session {
     /// Binds a slot: rights and route are resolved here, once.
     pub(super) fn bind(&mut self, bind: Bind) {
+        self.settle();
         match self.resolve(&bind) {
             Ok(home) => self.bind_at(bind, home),
             Err(code) => self.refuse(None, code),
@@ -78,8 +79,14 @@ impl Session {
         self.must_tell_gym(home, Input::Bind { session, viewer, source, bind });
     }
 
-    /// The member trains in this gym: straps that were bound before that was known report there from now on.
-    pub(super) fn settle(&mut self, home: Home) {
+    /// Where a claim in another gym was granted, the member trains there: straps that were bound before report there from now on. One that was
+    /// refused moves nothing.
+    fn settle(&mut self) {
+        let granted = |home: &mut Home| {
+            let member = protocol::MemberId(self.peer.viewer.subject);
+            self.hub.registry.gym_of_member(member) == Some(home.gym)
+        };
+        let Some(home) = self.claims_at.take_if(granted) else { return };
         self.home = Some(home);
         let own = std::mem::take(&mut self.own);
         for bind in own {
@@ -111,6 +118,7 @@ impl Session {
         if matches!(frame, ClientFrame::Rep(_) | ClientFrame::Set(_) | ClientFrame::Stroke(_)) && !self.is_machine() {
             return self.refuse(None, ErrorCode::Forbidden);
         }
+        self.settle();
         let (slot, numbered) = match frame {
             ClientFrame::Sample(sample) => (sample.slot, fresh(sample.seq, sample.dev_ms, Said::Reading(sample.reading))),
             ClientFrame::FtmsRaw(raw) => {

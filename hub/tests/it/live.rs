@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hub::auth::TokenRequest;
 use loadtest::{Options, Peer};
-use protocol::frame::{Bind, Ceiling, EventBody, MachineState, MachineStatus, Role, Sample, Snapshot};
+use protocol::frame::{Bind, Ceiling, Claim, ClaimBy, EventBody, MachineState, MachineStatus, Role, Sample, Snapshot};
 use protocol::text::Text;
 use protocol::{Field, GymId, Reading, RoomName, SeqRanges, ServerFrame, WorkoutId};
 use storage::{GymRecord, Units};
@@ -124,15 +124,13 @@ async fn a_coach_of_a_team_that_a_member_left_hears_of_the_member_no_more() {
     assert_eq!(left.expect("put out"), RoomName::Member(ANNA));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_strap_that_was_bound_before_its_member_chose_a_gym_beats_in_the_workout_there() {
-    let hub = TestHub::start().await;
+/// A phone whose token names another gym before ours, its strap bound, and who it asks for a machine.
+async fn strapped(hub: &TestHub) -> (Peer, GymId) {
     let other = GymId(uuid::Uuid::from_u128(0x71));
     let gym =
         GymRecord { gym: other, name: Text::cut("Other"), time_zone: Text::cut("Europe/Rome"), units: Units::Metric, addresses: vec![] };
     hub.node().hub.store.put_gyms(TENANT, &[gym]).await.expect("a gym");
     hub.node().hub.add_gym(other, TENANT, Text::cut("Other"));
-    let (mut gateway, code) = hub.bike(1).await;
     let request = TokenRequest {
         tenant: TENANT,
         role: Role::Member,
@@ -148,23 +146,54 @@ async fn a_strap_that_was_bound_before_its_member_chose_a_gym_beats_in_the_worko
     let bind = Bind { slot: 9, machine: None, sensor, boot: 1, nonce: 3, clock: 0, held, quirk: None, claim_from_seq: None };
     phone.send(bind).await.expect("sent");
     phone.expect("bound", |frame| matches!(frame, ServerFrame::Bound(bound) if bound.slot == 9).then_some(())).await.expect("bound");
-    let (workout, _) = claim(&mut phone, &mut gateway, &code).await;
-    phone.join(RoomName::Workout(workout)).await.expect("the workout is watched");
+    (phone, other)
+}
+
+/// The strap beats once, and the room of the workout sees it.
+async fn beats(phone: &mut Peer, seq: u32, heart_rate: i32) {
     let mut reading = Reading::default();
-    reading.set(Field::HeartRate, 141);
-    phone.send(Sample { slot: 9, seq: 1, dev_ms: 1_000, reading }).await.expect("sent");
-    let heart = phone
-        .expect("the heart rate", |frame| match frame {
-            ServerFrame::Live(live) => live.reading.get(Field::HeartRate),
-            _ => None,
-        })
-        .await;
-    assert_eq!(heart.expect("seen live"), 141);
-    let stored = phone.expect("an ack", |frame| match frame {
-        ServerFrame::Ack(ack) => ack.acks.iter().any(|ack| ack.slot == 9 && ack.stored.contains(1)).then_some(()),
+    reading.set(Field::HeartRate, heart_rate);
+    phone.send(Sample { slot: 9, seq, dev_ms: i64::from(seq) * 1_000, reading }).await.expect("sent");
+    let seen = |frame: &ServerFrame| match frame {
+        ServerFrame::Live(live) => live.reading.get(Field::HeartRate).filter(|seen| *seen == heart_rate),
+        _ => None,
+    };
+    phone.expect("the heart rate", seen).await.expect("seen live");
+}
+
+async fn stored(phone: &mut Peer, seq: u32) {
+    let acked = phone.expect("an ack", |frame| match frame {
+        ServerFrame::Ack(ack) => ack.acks.iter().any(|ack| ack.slot == 9 && ack.stored.contains(seq)).then_some(()),
         _ => None,
     });
-    stored.await.expect("stored");
+    acked.await.expect("stored");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strap_that_was_bound_before_its_member_chose_a_gym_beats_in_the_workout_there() {
+    let hub = TestHub::start().await;
+    let (mut gateway, code) = hub.bike(1).await;
+    let (mut phone, _) = strapped(&hub).await;
+    let (workout, _) = claim(&mut phone, &mut gateway, &code).await;
+    phone.join(RoomName::Workout(workout)).await.expect("the workout is watched");
+    beats(&mut phone, 1, 141).await;
+    stored(&mut phone, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_that_another_gym_refuses_takes_no_strap_along() {
+    let hub = TestHub::start().await;
+    let (mut gateway, code) = hub.bike(1).await;
+    let (mut phone, other) = strapped(&hub).await;
+    let (workout, _) = claim(&mut phone, &mut gateway, &code).await;
+    phone.join(RoomName::Workout(workout)).await.expect("the workout is watched");
+    beats(&mut phone, 1, 141).await;
+    let req = phone.req();
+    let by = ClaimBy::Code(Text::cut("000000"));
+    let refused = phone.request(Claim { req, gym: other, by, hand_over: None }, req, |_| None::<()>).await;
+    assert!(matches!(refused, Err(loadtest::PeerError::Refused(..))), "{refused:?}");
+    beats(&mut phone, 2, 142).await;
+    stored(&mut phone, 2).await;
 }
 
 /// The ceiling of a workout, as whoever joins its room is told.
