@@ -167,7 +167,7 @@ mod tests {
     async fn a_write_that_nobody_reads_ends_and_one_that_moves_does_not() {
         let (mut peer, stream) = pair().await;
         peer.write_all(HEAD).await.unwrap();
-        let (within, pause) = (Duration::from_secs(2), Duration::from_millis(300));
+        let (within, pause) = (Duration::from_secs(4), Duration::from_millis(600));
         let mut opened = read(stream, (16 * 1024, 64), within).await.unwrap();
         let began = Instant::now();
         // Far more than the kernel holds, so slowly that the whole takes longer than the deadline.

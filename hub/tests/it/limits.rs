@@ -57,9 +57,9 @@ async fn a_stranger_who_asks_and_never_reads_gives_the_place_back() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4096).expect("small");
     let mut stranger = socket.connect(hub.node().address).await.expect("connected");
+    hub.until("its place is taken", |hub| hub.caps.count() == (1, 1)).await;
     let asked = b"GET / HTTP/1.1\r\nhost: hub\r\n\r\n".repeat(400);
     stranger.write_all(&asked).await.expect("what is asked is short, and what is answered is not");
-    hub.until("its place is taken", |hub| hub.caps.count() == (1, 1)).await;
     hub.until("the place is free again", |hub| hub.caps.count() == (0, 0)).await;
     drop(stranger);
 }

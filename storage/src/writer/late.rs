@@ -21,14 +21,19 @@ pub(crate) async fn under_way(db: &Db, workout: WorkoutId) -> Result<(), StoreEr
     const DO: &str = "mark a workout as under way";
     let mut tx = db.begin(DO).await?;
     let mut conn = tx.conn();
-    if conn.is_postgres() {
-        // A batch that looked for marks before this one and commits after it would be in no totals: it holds its boots, so it is waited for.
-        let sql = "select 1 from boots b where exists (select 1 from workout_ranges r where r.workout = $1 and r.source = b.source and r.boot = b.boot)
-             order by b.source, b.boot for share of b";
-        conn.fetch(DO, sql, &values![workout]).await?;
-    }
     let sql = "update workouts set late_at_ms = $2 where workout = $1 and revision is null and late_at_ms is null";
     conn.execute(DO, sql, &values![workout, UNDER_WAY_AT_MS]).await?;
+    let shares = conn.is_postgres();
+    tx.commit(DO).await?;
+    if !shares {
+        return Ok(());
+    }
+    // A batch that looked for marks before this one and commits after the rows are read would be in no totals. It holds its boots, so it is waited for; a boot
+    // that is made from now on sees the mark.
+    let mut tx = db.begin(DO).await?;
+    let sql = "select 1 from boots b where exists (select 1 from workout_ranges r where r.workout = $1 and r.source = b.source and r.boot = b.boot)
+         order by b.source, b.boot for share of b";
+    tx.conn().fetch(DO, sql, &values![workout]).await?;
     tx.commit(DO).await
 }
 

@@ -152,7 +152,10 @@ impl Writer {
             () = closing.cancelled(), if !closing.is_cancelled() => {}
         }
         let full_at = Instant::now() + self.options.batch_wait;
-        while rows.len() + self.queues.rows.len() < self.options.batch_rows && Instant::now() < full_at && !closing.is_cancelled() {
+        // Rows are turned away while facts are owed: then there is nothing to wait for.
+        let is_full =
+            |queues: &Queues| rows.len() + queues.rows.len() >= self.options.batch_rows || facts.len() + queues.facts.len() >= FACTS_MAX;
+        while !is_full(&self.queues) && Instant::now() < full_at && !closing.is_cancelled() {
             sleep(FILL_LOOK.min(self.options.batch_wait)).await;
         }
         sleep_until(self.not_before).await;

@@ -69,6 +69,7 @@ conformance! {
     fault::a_drain_writes_what_waits,
     fault::a_killed_writer_loses_and_doubles_nothing,
     fault::a_row_that_was_told_as_stored_has_the_facts_before_it,
+    fault::facts_that_fill_a_transaction_wait_for_no_rows,
     fault::two_nodes_store_each_row_once,
     store::a_newer_schema_is_refused_with_words,
     store::node_starts_count_up,

@@ -39,8 +39,8 @@ pub(super) async fn happen(bench: &mut Bench, floor: &Floor, own: &ReplayArgs, r
             Fault::LinkComes => floor.gateways[1].set_online(true),
             Fault::Reboot => {
                 let stand = &floor.stands[0];
-                floor.gateways[stand.gateway].with(|core, now_ms| core.reboot(stand.machine, own.speed, now_ms));
                 restarted = Instant::now();
+                floor.gateways[stand.gateway].with(|core, now_ms| core.reboot(stand.machine, own.speed, now_ms));
             }
             Fault::Kill => {
                 let child = bench.child()?;

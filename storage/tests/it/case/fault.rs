@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use protocol::SeqRanges;
 use protocol::text::Text;
-use storage::{Fact, Report, Row};
+use storage::{Fact, Options, Report, Row};
 use tokio::time::{Instant, sleep};
 
-use super::store::range_fact;
+use super::store::{persist, range_fact};
 use crate::support::rows::{machine, row, rows, source};
 use crate::support::{Bench, House, PATIENCE};
 
@@ -168,6 +168,16 @@ pub(crate) async fn a_row_that_was_told_as_stored_has_the_facts_before_it(bench:
     house.crash().await;
     assert_eq!(bench.number("select count(*) from workout_ranges").await, 1, "it belongs to its workout");
     assert_eq!(bench.number("select count(*) from maintenance").await, FACTS - 1);
+}
+
+pub(crate) async fn facts_that_fill_a_transaction_wait_for_no_rows(bench: &Bench) {
+    // Rows are turned away while facts are owed, so that none may come for long.
+    let house = House::open(Options { batch_wait: Duration::from_secs(3_600), ..bench.options() }).await;
+    let text = Text::cut("filter");
+    let fact = |at_ms| Fact::Maintenance { machine: machine(1), open: true, text: text.clone(), at_ms };
+    persist(&house, (1..=1_024).map(fact)).await;
+    house.close().await;
+    assert_eq!(bench.number("select count(*) from maintenance").await, 1_024);
 }
 
 fn owner(bench: &Bench, number: u128) -> String {
