@@ -142,16 +142,7 @@ impl Workout {
 
     /// The source holds these by its own word and does not bring them, however often it is asked.
     pub fn not_brought(&mut self, key: &SourceKey, boot: u32, ranges: &SeqRanges, now: Now, out: &mut Vec<Effect>) {
-        for index in 0..self.stretches.len() {
-            let stretch = &mut self.stretches[index];
-            let was = stretch.close;
-            if stretch.is_of(key, boot) {
-                stretch.not_brought(ranges);
-            }
-            if was != self.stretches[index].close {
-                self.persist_range(index as u16, out);
-            }
-        }
+        self.stretches.iter_mut().filter(|stretch| stretch.is_of(key, boot)).for_each(|stretch| stretch.not_brought(ranges));
         self.restage(now, out);
     }
 

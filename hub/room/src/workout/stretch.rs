@@ -180,11 +180,11 @@ impl Stretch {
         self.drained();
     }
 
-    /// These are not waited for any longer; should they come after all, they are late.
+    /// These are not waited for any longer; should they come after all, they are late. Where nobody knows yet how far it reached, that stays
+    /// so: what comes with the next bind must find its place.
     pub(super) fn not_brought(&mut self, ranges: &SeqRanges) {
         self.pending = self.pending.difference(ranges);
         self.draining = self.draining.difference(ranges);
-        self.drained();
     }
 
     /// The store's word after a restart: what it has of the boot, and so how far the stretch reached at least.

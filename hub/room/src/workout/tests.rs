@@ -602,3 +602,18 @@ fn records_in_two_parts_are_one_range_and_none_counts_twice() {
     workout.take(0, &late(record(1)), now(2_000_000), &mut out);
     assert_eq!((workout.totals().readings, workout.stretches[0].counted.iter().len()), (2_000, 1));
 }
+
+#[test]
+fn what_a_source_holds_and_does_not_bring_holds_up_nothing_and_is_late_when_it_comes() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    workout.link_back(&bike(), 1, &ranges(&[(1, 50)]), now(500), &mut out);
+    assert_eq!(workout.stage(), WorkoutStage::Reconciling);
+    workout.take(0, &ride(51, 1_000), now(1_000), &mut out);
+    workout.stored(&bike(), 1, &ranges(&[(51, 51)]), now(2_000), &mut out);
+    workout.not_brought(&bike(), 1, &ranges(&[(1, 50)]), now(90_000), &mut out);
+    assert_eq!(workout.stage(), WorkoutStage::Live);
+    workout.end(now(91_000), &mut out);
+    workout.tick(now(91_050), &mut out);
+    assert_eq!(asked_to_add_up(&out), 1);
+    assert!(workout.take(0, &late(ride(7, 100)), now(92_000), &mut out));
+}
