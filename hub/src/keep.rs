@@ -220,7 +220,14 @@ fn carry(hub: &Hub, report: Report) {
     match report {
         Report::Stored { source, boot, nonce, seqs, rejected } => {
             let rejected = rejected.into_iter().map(|row| (row.seq, row.code)).collect();
-            to_source(hub, &source, Input::Stored { source: room_key(&source), boot, nonce, stored: seqs, rejected });
+            let input = Input::Stored { source: room_key(&source), boot, nonce, stored: seqs, rejected };
+            // A member's own device may have reported to another gym before, where a workout waits for the word.
+            if let storage::SourceKey::Member(tenant, member, _) = &*source {
+                let here = hub.registry.gym_of_source(&source);
+                let seen = hub.registry.gyms_of_member(*tenant, *member);
+                seen.into_iter().filter(|gym| here != Some(*gym)).for_each(|gym| hub.to_gym(gym, input.clone()));
+            }
+            to_source(hub, &source, input);
         }
         Report::SourceConflict { source, boot, .. } => {
             to_source(hub, &source, Input::SourceConflict { source: room_key(&source), boot });
@@ -247,16 +254,9 @@ fn carry(hub: &Hub, report: Report) {
     }
 }
 
-/// To the gym that the source reports to; of a member's own device to those too that it may have reported to before, where a workout waits for it.
 fn to_source(hub: &Hub, source: &storage::SourceKey, input: Input) {
-    let owe = |gym: protocol::GymId, input| hub.shards.owe(hub.registry.shard_of(gym.0), Order::Gym { gym, from: None, input });
-    let here = hub.registry.gym_of_source(source);
-    if let storage::SourceKey::Member(tenant, member, _) = source {
-        let seen = hub.registry.gyms_of_member(*tenant, *member);
-        seen.into_iter().filter(|gym| here != Some(*gym)).for_each(|gym| owe(gym, input.clone()));
-    }
-    if let Some(gym) = here {
-        owe(gym, input);
+    if let Some(gym) = hub.registry.gym_of_source(source) {
+        hub.to_gym(gym, input);
     }
 }
 

@@ -169,7 +169,7 @@ impl Registry {
                 *known = here;
             }
             drop(known);
-            self.member_in(member, gym);
+            self.member_known_in(member, gym);
         }
     }
 

@@ -93,6 +93,9 @@ pub(crate) fn trainings(hub: &Hub, gym: GymId, visits: Vec<VisitRecord>, workout
     let boots: Boots = boots.into_iter().map(|boot| ((boot.source, boot.boot), boot.stored)).collect();
     for workout in workouts {
         hub.registry.add_workout(workout.record.workout, gym, workout.record.member);
+        if workout.record.stage != protocol::frame::WorkoutStage::Ended {
+            hub.registry.member_in(workout.record.member, gym);
+        }
         hub.to_gym(gym, Input::WorkoutKnown { record: Box::new(workout_record(hub, (tenant, gym), workout, &boots)) });
     }
 }

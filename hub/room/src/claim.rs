@@ -256,6 +256,8 @@ impl Gym {
         machine.controls.forget();
         let dropped = machine.stops.claim_began(held.fence, turn.now.mono_ms);
         let since_offset = machine.head.log.offset();
+        // What it named in its last hello counts no more once another claim stands: it is told this one, or says hello again.
+        machine.kept = machine.kept.filter(|kept| kept.fence == held.fence);
         machine.hold = Some(Hold { held, may_control, sign, alive_mono_ms: turn.now.mono_ms, since_offset });
         let body = EventBody::Claimed { machine: id, claim: held, sign, may_control };
         machine.head.tell(turn, Audience::All, claim_event("claimed", id, held.fence), body);

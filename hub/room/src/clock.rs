@@ -191,6 +191,7 @@ fn cut(dev_ms: i64) -> i64 {
 pub struct BootClock {
     anchor_at_ms: Option<i64>,
     applied: Option<Applied>,
+    is_guess: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -216,7 +217,9 @@ impl BootClock {
         let sure = !clock.pairs.is_empty();
         let told_ms = clock.offset_ms(now);
         // Nothing was read after it came: an estimate that says so is of the clock of a later boot.
-        let first_ms = told_ms.filter(|told_ms| told_ms + dev_ms <= now.at_ms).unwrap_or_else(|| read_by_ms.unwrap_or(now.at_ms) - dev_ms);
+        let plausible_ms = told_ms.filter(|told_ms| told_ms + dev_ms <= now.at_ms);
+        self.is_guess = plausible_ms.is_none();
+        let first_ms = plausible_ms.unwrap_or_else(|| read_by_ms.unwrap_or(now.at_ms) - dev_ms);
         let target_ms = told_ms.filter(|_| read_by_ms.is_none()).unwrap_or(first_ms);
         self.anchor_at_ms.get_or_insert(first_ms);
         let applied = self.applied.get_or_insert_with(|| Applied {
@@ -231,7 +234,14 @@ impl BootClock {
             applied.offset_us = target_ms * 1_000;
             applied.knots.clear();
         }
-        if dev_ms < applied.newest_dev_ms { applied.past(dev_ms) } else { applied.advance(dev_ms, target_ms) }
+        let at_ms = if dev_ms < applied.newest_dev_ms { applied.past(dev_ms) } else { applied.advance(dev_ms, target_ms) };
+        if read_by_ms.is_some() { at_ms.min(now.at_ms) } else { at_ms }
+    }
+
+    /// Whether no clock told the time of what was corrected last: none is known, or what it says cannot be.
+    #[must_use]
+    pub const fn is_guess(&self) -> bool {
+        self.is_guess
     }
 
     /// UTC of device time 0 as first estimated: the anchor for a boot that the store does not know yet. Does not move; none

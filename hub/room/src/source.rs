@@ -176,6 +176,7 @@ impl Source {
                 is_backfill: true,
                 is_first: false,
                 is_outlived: self.is_outlived,
+                is_guess: false,
                 what: KeepWhat::Lost { to },
                 derived: 0,
             });
@@ -375,6 +376,7 @@ impl Source {
             is_backfill,
             is_first,
             is_outlived: self.is_outlived,
+            is_guess: self.time.is_guess(),
             what,
             derived,
         });

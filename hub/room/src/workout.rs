@@ -218,7 +218,9 @@ impl Workout {
         let was = stretch.close;
         let is_lost = matches!(taken.what, KeepWhat::Lost { .. });
         let at_ms = if is_lost { taken.corrected_at_ms } else { stretch.at_ms(taken) };
-        if !(is_lost || stretch.admits(taken.seq, at_ms)) {
+        // A guess counts numbers for seconds: good enough for a chart, and not to say whose it is.
+        let by_ms = if taken.is_outlived && taken.is_guess && !stretch.knows_its_clock() { taken.received_at_ms } else { at_ms };
+        if !(is_lost || stretch.admits(taken.seq, by_ms)) {
             if was != stretch.close {
                 self.persist_range(index, out);
             }
@@ -233,7 +235,7 @@ impl Workout {
             self.persist_range(index, out);
         }
         if new {
-            self.started_by(at_ms, now, out);
+            self.started_by(by_ms, now, out);
             self.count(index, taken, at_ms, now, out);
         }
         self.restage(now, out);

@@ -77,7 +77,13 @@ impl Shard {
             Persist::Claim { machine, member, fence, .. } => registry.claimed(*machine, *member, *fence),
             Persist::ClaimEnded { machine, fence, .. } => registry.released(*machine, *fence),
             Persist::Workout { workout, stage: WorkoutStage::Sealed, .. } => registry.remove_workout(*workout),
-            Persist::Workout { workout, gym, member, .. } => registry.add_workout(*workout, *gym, *member),
+            Persist::Workout { workout, gym, member, stage, .. } => {
+                registry.add_workout(*workout, *gym, *member);
+                // The end of one says nothing of where its member is now.
+                if *stage != WorkoutStage::Ended {
+                    registry.member_in(*member, *gym);
+                }
+            }
             Persist::Visit { gym, member, state: VisitState::Active, .. } => registry.member_in(*member, *gym),
             _ => (),
         }

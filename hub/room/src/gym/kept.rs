@@ -50,11 +50,14 @@ impl Gym {
         {
             let others = self.workouts.iter().filter(|(other, _)| **other != kept.workout);
             let begins = others.flat_map(|(_, other)| other.stretches_of(&key, boot)).map(|(_, begin, _)| begin);
+            let next = begins.filter(|begin| *begin > from_seq).min();
             let lists_all = held.iter().len() < SEQ_RANGES_MAX;
-            let after = if lists_all { held.max().saturating_add(1) } else { u32::MAX };
-            let below = begins.filter(|begin| *begin > from_seq).fold(after, u32::min);
-            if let Some(workout) = self.workouts.get_mut(&kept.workout).filter(|_| from_seq < below) {
-                workout.attach_left(&key, boot, (id, kept.fence), from_seq..below, turn.now, turn.out);
+            let last = if lists_all { held.max() } else { u32::MAX };
+            if let Some(workout) = self.workouts.get_mut(&kept.workout).filter(|_| from_seq <= last) {
+                workout.attach_left(&key, boot, (id, kept.fence), from_seq..=last, turn.now, turn.out);
+                if let Some(next) = next {
+                    workout.gives_way(&key, boot, next, turn.now, turn.out);
+                }
             }
         }
         self.workouts.values_mut().for_each(|workout| workout.is_back(id));

@@ -228,10 +228,7 @@ impl Gym {
         if self.sources.values().any(|other| other.key == source.key && other.boot == source.boot) {
             return;
         }
-        // A later boot that stands on another connection is another phone with a sensor of that name, and says nothing of this one's buffer.
-        let later = |known: &Source| known.key == source.key && known.boot > source.boot;
-        let here = |known: &Source| source.key.machine.is_some() || known.session == source.session;
-        let is_superseded = self.sources.values().any(|known| later(known) && here(known));
+        let is_superseded = self.sources.values().any(|known| known.key == source.key && known.boot > source.boot);
         for workout in self.workouts.values_mut() {
             workout.link_lost(&source.key, source.boot, is_superseded, turn.now, turn.out);
         }
@@ -441,6 +438,9 @@ impl Gym {
             self.workout_ends(turn, id);
         }
         for id in over {
+            if let Some(workout) = self.workouts.get_mut(&id) {
+                workout.forget(turn.out);
+            }
             self.workout_over(turn, id);
         }
     }

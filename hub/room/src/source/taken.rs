@@ -28,6 +28,8 @@ pub struct Taken {
     pub is_first: bool,
     /// A later boot of its source runs.
     pub is_outlived: bool,
+    /// No clock told its time: a workout goes by when it came.
+    pub is_guess: bool,
     /// What.
     pub what: KeepWhat,
     /// Fields of a reading that the hub derived from the one before.

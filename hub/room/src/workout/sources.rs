@@ -2,7 +2,7 @@
 //!
 //! In: sources by key and boot, with what they hold and what of theirs is stored. Out: their indexes in the room, their stretches for the store.
 
-use std::ops::Range;
+use std::ops::RangeInclusive;
 
 use protocol::frame::{EventBody, RoomSource};
 use protocol::{MachineId, SeqRanges};
@@ -179,22 +179,41 @@ impl Workout {
         self.restage(now, out);
     }
 
-    /// A source of a machine that the workout left is back, and did not hear of that: what it holds of that claim belongs, up to the time of
-    /// the leaving. `seqs` are not empty.
-    pub fn attach_left(&mut self, key: &SourceKey, boot: u32, left: (MachineId, u64), seqs: Range<u32>, now: Now, out: &mut Vec<Effect>) {
+    /// A source of a machine that the workout left is back, and did not hear of that: what it holds of that claim, some of `seqs`, belongs, up
+    /// to the time of the leaving.
+    pub fn attach_left(
+        &mut self,
+        key: &SourceKey,
+        boot: u32,
+        left: (MachineId, u64),
+        seqs: RangeInclusive<u32>,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(left) = self.left.iter().find(|known| (known.machine, known.fence) == left) else { return };
         let ended_at_ms = left.at_ms;
-        let index = match self.stretches.iter().rposition(|stretch| stretch.is_of(key, boot) && stretch.to_seq() >= seqs.start) {
+        let index = match self.stretches.iter().rposition(|stretch| stretch.is_of(key, boot) && stretch.to_seq() >= *seqs.start()) {
             // Closed while its link was down and nobody knew that yet.
-            Some(index) if matches!(self.stretches[index].close, Close::At(to_seq) if to_seq < seqs.end - 1) => index as u16,
+            Some(index) if matches!(self.stretches[index].close, Close::At(to_seq) if to_seq < *seqs.end()) => index as u16,
             Some(_) => return,
-            None => match self.attach(key, boot, seqs.start, now, out) {
+            None => match self.attach(key, boot, *seqs.start(), now, out) {
                 Some(index) => index,
                 None => return,
             },
         };
-        self.stretches[usize::from(index)].was_left(ended_at_ms, seqs.end);
+        self.stretches[usize::from(index)].was_left(ended_at_ms);
         self.persist_range(index, out);
+    }
+
+    /// It is forgotten here: its stretches end where they are known to.
+    pub(crate) fn forget(&mut self, out: &mut Vec<Effect>) {
+        for index in 0..self.stretches.len() {
+            let was = self.stretches[index].close;
+            self.stretches[index].forget();
+            if was != self.stretches[index].close {
+                self.persist_range(index as u16, out);
+            }
+        }
     }
 
     /// This machine was left and cannot be heard: the workout is not added up before its sources are back.

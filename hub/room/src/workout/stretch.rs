@@ -13,6 +13,8 @@ use crate::source::Taken;
 
 /// A source that was started again binds what it holds of the boot before within this.
 const GIVEN_UP_MS: i64 = 60_000;
+/// A later boot of a member's own sensor may be another phone's, and says nothing of the buffer of the first, which is away somewhere.
+const OWN_GIVEN_UP_MS: i64 = 900_000;
 
 /// Ranges remembered of each kind. A source whose numbers have more holes breaks its word (G3): the lowest are forgotten here, the store
 /// knows them, and amends what was added up too early.
@@ -119,6 +121,11 @@ impl Stretch {
         self.offset_ms.filter(|_| taken.is_outlived).map_or(taken.corrected_at_ms, |offset_ms| taken.dev_ms.saturating_add(offset_ms))
     }
 
+    /// Whether its own clock was heard here.
+    pub(super) const fn knows_its_clock(&self) -> bool {
+        self.offset_ms.is_some()
+    }
+
     /// Whether a seq of this time belongs. One that was read after the end shows where the stretch ends at the latest.
     pub(super) fn admits(&mut self, seq: u32, corrected_at_ms: i64) -> bool {
         if let Close::ByTime { ended_at_ms, .. } = self.close
@@ -180,11 +187,13 @@ impl Stretch {
         self.drained();
     }
 
-    /// These are not waited for any longer; should they come after all, they are late. Where nobody knows yet how far it reached, that stays
-    /// so: what comes with the next bind must find its place.
+    /// These are not waited for any longer; should they come after all, they are late. Where nobody knows yet how far it reached they are:
+    /// what comes with the next bind must find its place.
     pub(super) fn not_brought(&mut self, ranges: &SeqRanges) {
-        self.pending = self.pending.difference(ranges);
-        self.draining = self.draining.difference(ranges);
+        if !matches!(self.close, Close::ByTime { .. }) {
+            self.pending = self.pending.difference(ranges);
+            self.draining = self.draining.difference(ranges);
+        }
     }
 
     /// The store's word after a restart: what it has of the boot, and so how far the stretch reached at least.
@@ -236,9 +245,16 @@ impl Stretch {
         }
     }
 
-    /// Its training had left before its source was heard of here. What it read until then is still to come, and all of it is before `below`.
-    pub(super) fn was_left(&mut self, ended_at_ms: i64, below: u32) {
-        (self.close, self.is_sure) = (Close::ByTime { ended_at_ms, below }, false);
+    /// Its training had left before its source was heard of here, and what it read until then is still to come.
+    pub(super) fn was_left(&mut self, ended_at_ms: i64) {
+        (self.close, self.is_sure) = (Close::ByTime { ended_at_ms, below: u32::MAX }, false);
+    }
+
+    /// The workout is forgotten: what is not known of its end by now never is.
+    pub(super) fn forget(&mut self) {
+        if let Close::ByTime { .. } = self.close {
+            self.close_at(self.newest_seq.min(self.to_seq()));
+        }
     }
 
     /// A source that brought all it held knows no reading after the newest, or none from the bound on.
@@ -265,7 +281,8 @@ impl Stretch {
 
     /// Whether its source bound a later boot that long ago and never this one: it holds nothing of it.
     pub(super) fn is_given_up(&self, mono_ms: i64) -> bool {
-        self.link == Link::Lost && self.superseded_mono_ms.is_some_and(|since| mono_ms - since >= GIVEN_UP_MS)
+        let after_ms = if self.key.machine.is_some() { GIVEN_UP_MS } else { OWN_GIVEN_UP_MS };
+        self.link == Link::Lost && self.superseded_mono_ms.is_some_and(|since| mono_ms - since >= after_ms)
     }
 
     /// Whether its lost link is worth waiting for.

@@ -60,6 +60,7 @@ fn taken(seq: u32, ms: i64, what: KeepWhat) -> Taken {
         is_backfill: false,
         is_first: false,
         is_outlived: false,
+        is_guess: false,
         what,
         derived: 0,
     }
@@ -577,8 +578,8 @@ fn what_a_machine_read_under_its_second_claim_is_not_missed_for_what_it_read_und
     workout.move_to(here, now(3_000), &mut out);
     workout.move_to(there, now(60_000), &mut out);
     let left = here.machine.map(|machine| (machine, here.fence)).expect("a machine");
-    workout.attach_left(&bike(), 1, left, 11..41, now(70_000), &mut out);
-    assert_eq!(workout.stretches_of(&bike(), 1).map(|(_, from, to)| (from, to)).collect::<Vec<_>>(), [(1, 10), (11, 40)]);
+    workout.attach_left(&bike(), 1, left, 11..=40, now(70_000), &mut out);
+    assert_eq!(workout.stretches_of(&bike(), 1).map(|(_, from, to)| (from, to)).collect::<Vec<_>>(), [(1, 10), (11, u32::MAX)]);
 }
 
 #[test]
@@ -616,4 +617,48 @@ fn what_a_source_holds_and_does_not_bring_holds_up_nothing_and_is_late_when_it_c
     workout.tick(now(91_050), &mut out);
     assert_eq!(asked_to_add_up(&out), 1);
     assert!(workout.take(0, &late(ride(7, 100)), now(92_000), &mut out));
+}
+
+#[test]
+fn what_is_not_brought_before_an_end_that_nobody_knows_finds_its_place_later() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
+    workout.link_lost(&bike(), 1, false, now(2_000), &mut out);
+    workout.end(now(60_000), &mut out);
+    workout.link_back(&bike(), 1, &ranges(&[(2, 50)]), now(70_000), &mut out);
+    for seq in 2..=40 {
+        assert!(workout.take(0, &late(ride(seq, i64::from(seq) * 1_000)), now(71_000), &mut out));
+    }
+    workout.not_brought(&bike(), 1, &ranges(&[(41, 50)]), now(150_000), &mut out);
+    workout.stored(&bike(), 1, &ranges(&[(1, 40)]), now(151_000), &mut out);
+    assert!(workout.take(0, &late(ride(41, 41_000)), now(200_000), &mut out));
+}
+
+#[test]
+fn a_time_that_was_guessed_says_neither_when_a_workout_began_nor_what_belongs_to_it() {
+    let record = WorkoutRecord {
+        workout: seed().workout,
+        member: seed().member,
+        started_at_ms: UTC,
+        ended_at_ms: Some(UTC + 600_000),
+        stage: WorkoutStage::Ended,
+        visit: seed().visit,
+        ranges: vec![(WorkoutRange { source: bike(), boot: 1, from_seq: 1, to_seq: u32::MAX }, ranges(&[(1, 5)]))],
+    };
+    let mut workout = Workout::restore(seed(), Station::default(), &record, now(1_200_000));
+    let mut out = Vec::new();
+    workout.link_back(&bike(), 1, &ranges(&[(6, 900)]), now(1_201_000), &mut out);
+    let guessed = Taken { is_outlived: true, is_guess: true, received_at_ms: UTC + 1_202_000, ..late(ride(6, -900_000)) };
+    assert!(!workout.take(0, &guessed, now(1_202_000), &mut out), "it was not seen to be read before the end");
+    assert_eq!(workout.seed().started_at_ms, UTC);
+}
+
+#[test]
+fn a_stretch_whose_end_nobody_knows_ends_where_it_is_known_to_when_its_workout_is_forgotten() {
+    let (mut workout, mut out) = (begun(), Vec::new());
+    workout.take(0, &ride(1, 1_000), now(1_000), &mut out);
+    workout.link_lost(&bike(), 1, false, now(2_000), &mut out);
+    workout.end(now(3_000), &mut out);
+    workout.forget(&mut out);
+    assert_eq!(workout.stretches_of(&bike(), 1).map(|(_, from, to)| (from, to)).collect::<Vec<_>>(), [(1, 1)]);
 }
