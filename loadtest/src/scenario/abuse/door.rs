@@ -19,6 +19,9 @@ const FAMILY: &str = "door";
 /// Growth for one socket whose request is with the router, half a minute long: somebody who said who they are, but has hyper's read buffer of 16 KiB, its
 /// other one, and what the router keeps of the request.
 const KIB_PER_REQUEST: u64 = 32;
+/// Growth for one that asks over HTTP and reads no answer: what it asked, up to the 16 KiB of a head, and what stands before the socket. More than a socket may that
+/// is to become a session; as many as the cap of strangers, and for `session.write_timeout`.
+const KIB_PER_ASKER: u64 = 32;
 /// Growth for one that was just welcomed and does nothing. An idle session settles at less (`loadtest idle`); what its handshake took is still in the allocator.
 const KIB_PER_GUEST: u64 = 8;
 /// Addresses of a slow attack, and sockets of each: fewer than the cap.
@@ -61,7 +64,7 @@ pub(super) fn cases() -> Vec<Case> {
             name: "400 requests at once, and no answer is read",
             ends: &["cut"],
             within: |stage| stage.times.write + Duration::from_secs(2),
-            kib: Kib::Each(KIB_PER_REQUEST),
+            kib: Kib::Each(KIB_PER_ASKER),
             attack: |stage| Box::pin(unread(stage)),
         },
         Case {
