@@ -10,6 +10,7 @@ use protocol::frame::Role;
 use protocol::wire::Encoding;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpSocket;
+use tokio::time::timeout;
 
 use super::case::{Case, End, KIB_PER_ATTACKER, KIB_PER_STRANGER, Kib, at_once};
 use super::rude::{Rude, upgrade_request};
@@ -165,7 +166,7 @@ async fn unread(stage: &Stage) -> anyhow::Result<Vec<End>> {
         socket.set_recv_buffer_size(4096)?;
         socket.bind((from, 0).into())?;
         let mut rude = Rude::over(stage, socket).await?;
-        rude.stream.write_all(request.repeat(UNREAD).as_bytes()).await?;
+        timeout(within, rude.stream.write_all(request.repeat(UNREAD).as_bytes())).await??;
         while rude.began.elapsed() < within {
             match rude.stream.try_write(b"G") {
                 Err(error) if error.kind() != ErrorKind::WouldBlock => return Ok(End::new("cut", rude.began)),
